@@ -1,0 +1,2 @@
+// placeholder until the verb lands
+return 0;
