@@ -27,7 +27,7 @@ public sealed class LogitStreamWriter(IDatabase redis, string model, string prod
     /// <summary>Times an append was repeated after an error.</summary>
     public long Retries { get; private set; }
 
-    /// <summary>Appends a record; returns its stream id when Redis has it.</summary>
+    /// <summary>Appends a record; returns its stream id when Redis has it. Await each call: a repeated append must not overtake the next.</summary>
     /// <exception cref="ContractException">The record breaks the schema; it has not been written.</exception>
     public async Task<StreamId> WriteAsync(TeacherRecord record, CancellationToken cancellation = default)
     {
