@@ -14,7 +14,7 @@ run_step() {
   shift 2
   mkdir -p "$state/logs"
   : >"$log"
-  local began=$SECONDS status spinner=
+  local began=$SECONDS status
   if [[ -t 2 ]]; then
     shopt -s checkwinsize
     (:) # lets bash read the terminal's width
@@ -29,11 +29,7 @@ run_step() {
   (set -e; "$@") >"$log" 2>&1 </dev/null 9>&-
   status=$?
   set -e
-  if [[ -n $spinner ]]; then
-    kill "$spinner" 2>/dev/null || true
-    wait "$spinner" 2>/dev/null || true
-    printf '\r\033[K' >&2
-  fi
+  stop_spinner
   if ((status == 0)); then
     say "  ok   $title ($((SECONDS - began)) s)"
     return
@@ -42,6 +38,18 @@ run_step() {
   tail -n 40 "$log" | sed 's/^/       /' >&2
   say "       (all of it: $log)"
   exit "$status"
+}
+
+# The command got the same Ctrl-C from the terminal and has ended when bash comes to this.
+trap 'stop_spinner; say "interrupted"; exit 130' INT
+
+spinner=
+stop_spinner() {
+  if [[ -z $spinner ]]; then return; fi
+  kill "$spinner" 2>/dev/null || true
+  wait "$spinner" 2>/dev/null || true
+  spinner=
+  printf '\r\033[K' >&2
 }
 
 # Shows the elapsed time and the log's last line until it is killed, or the script that started it is gone.

@@ -22,11 +22,13 @@ set_up() {
     say "Another ./kd is setting up; waiting for it."
     flock 9
   fi
-  # Asked again one by one: the other ./kd may have done some of it.
-  say "Setting up"
-  missing_packages "$scope" >/dev/null || install_packages "$scope"
-  npm_is_current || run_step "npm package (ONNX Runtime)" npm install_npm_package
-  build_is_current "$scope" || build "$scope"
+  # Asked again: the other ./kd may have done all of it, or a part.
+  if ! is_set_up "$scope"; then
+    say "Setting up"
+    missing_packages "$scope" >/dev/null || install_packages "$scope"
+    npm_is_current || run_step "npm package (ONNX Runtime)" npm install_npm_package
+    build_is_current "$scope" || build "$scope"
+  fi
   exec 9>&-
 }
 
@@ -178,7 +180,7 @@ build() {
   target=$root/$(build_target "$scope")
   print=$(fingerprint "$scope") # of before the build: an edit during the build is built next time
   run_step "restore" restore retry "$DOTNET" restore "$target" -v q
-  run_step "build" build "$DOTNET" build "$target" -c Release --no-restore --nologo -v q -clp:NoSummary
+  run_step "build" build "$DOTNET" build "$target" -c Release --no-restore --nologo -v q -tl:off '-clp:NoSummary;ErrorsOnly'
   printf '%s\n' "$print" >"$state/built-$scope"
   # The whole solution holds the parts.
   if [[ $scope == test ]]; then

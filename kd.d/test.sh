@@ -63,9 +63,15 @@ run_project() {
     say "  ok   $name: $good passed ($((SECONDS - began)) s)"
   else
     say "  FAIL $name: $good passed, $bad failed ($((SECONDS - began)) s)"
-    tail -n 200 "$log" | sed 's/^/       /' >&2
+    show_failures "$log"
     say "       (all of it: $log)"
   fi
+}
+
+# The log without the frames of xunit and the runtime around every test.
+show_failures() {
+  grep -vE '^ *at (Xunit|System\.(Reflection|Runtime|Threading))\b|^VSTest version|^Starting test|^A total of|^$' "$1" |
+    tail -n 200 | sed 's/^/       /' >&2
 }
 
 # counter NAME TRX: one attribute of the report's <Counters total="…" executed="…" passed="…" …/>.
