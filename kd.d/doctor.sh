@@ -54,19 +54,19 @@ examine_packages() {
   else
     wrong "Debian packages are missing: $missing" "./kd setup, or: sudo apt-get install --no-install-recommends $missing"
   fi
-  missing=$(missing_packages test) || note "for './kd test' it will also install: $missing"
+  missing=$(missing_packages test_only) || note "'./kd test' will also install: $missing"
 }
 
 # Without OpenBLAS the reference BLAS is linked; training is then more than ten times slower.
 examine_blas() {
   local library chosen
   for library in libblas.so.3 liblapack.so.3; do
-    chosen=$(readlink -f "/usr/lib/x86_64-linux-gnu/$library" || true)
+    chosen=$(readlink -e "/usr/lib/x86_64-linux-gnu/$library") || continue # not installed; named under the packages
     if [[ $chosen == *openblas* ]]; then
       good "$library is OpenBLAS"
     else
-      wrong "$library is ${chosen:-missing}, not OpenBLAS" \
-        "sudo update-alternatives --auto $library-x86_64-linux-gnu (with libopenblas0-pthread installed)"
+      wrong "$library is $chosen, not OpenBLAS" \
+        "sudo update-alternatives --auto $library-x86_64-linux-gnu"
     fi
   done
 }

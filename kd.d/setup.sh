@@ -57,8 +57,8 @@ sdk_wanted() { sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' "$root/global.json"; 
 # ---- Debian packages ------------------------------------------------------------------------------------------
 
 packages_of() {
-  printf '%s\n' "${app_packages[@]}"
-  if [[ $1 == test ]]; then printf '%s\n' "${test_packages[@]}"; fi
+  if [[ $1 != test_only ]]; then printf '%s\n' "${app_packages[@]}"; fi
+  if [[ $1 == test* ]]; then printf '%s\n' "${test_packages[@]}"; fi
 }
 
 # Prints the packages that are missing on one line; succeeds if there are none.
