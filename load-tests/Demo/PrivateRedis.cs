@@ -1,0 +1,34 @@
+using System.Globalization;
+using StackExchange.Redis;
+
+namespace KdServing.LoadTests.Demo;
+
+/// <summary>A Redis of the demo's own: loopback, a port nobody else uses, append-only file in the run's folder.</summary>
+internal static class PrivateRedis
+{
+    public static ChildSpec Spec(DemoFolder folder, int port) => new("redis", 0, folder.Log("redis"),
+    [
+        "redis-server", "--bind", "127.0.0.1", "--port", port.ToString(CultureInfo.InvariantCulture),
+        "--dir", folder.Redis, "--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--daemonize", "no",
+    ]);
+
+    /// <summary>Waits until it answers.</summary>
+    /// <exception cref="DemoException">It did not start; says what it wrote.</exception>
+    public static async Task WaitAsync(ChildProcess redis, int port, CancellationToken cancellation)
+    {
+        while (!redis.HasExited)
+        {
+            try
+            {
+                using var connection = await ConnectionMultiplexer.ConnectAsync($"127.0.0.1:{port},connectTimeout=500");
+                await connection.GetDatabase().PingAsync();
+                return;
+            }
+            catch (Exception e) when (e is RedisConnectionException or TimeoutException or RedisServerException)
+            {
+                await Task.Delay(50, cancellation);
+            }
+        }
+        throw new DemoException($"redis-server {redis.ExitReason()}: {string.Join(" / ", redis.LogTail(3))}");
+    }
+}

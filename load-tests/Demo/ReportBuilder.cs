@@ -1,0 +1,83 @@
+using System.Text.Json.Nodes;
+using KdServing.Contracts;
+
+namespace KdServing.LoadTests.Demo;
+
+/// <summary>Puts the report together from what each process counted and what the demo saw for itself.</summary>
+internal static class ReportBuilder
+{
+    public static DemoReport Build(DemoOptions options, DemoDataset dataset, DemoFolder folder, Look look, DemoTraffic traffic,
+        IReadOnlyList<StreamId> produced, double? servingRssStart, int restarts)
+    {
+        var distiller = look.Distiller;
+        var consumed = distiller.Count("consumed");
+        var deadLettered = distiller.Count("dead_lettered");
+        var swaps = Swaps(look.Serving);
+        var windows = swaps.Select(s => s.Window).ToArray();
+        var freshness = Freshness.Measure(produced, Served(dataset, folder, traffic));
+        var samples = traffic.Samples;
+        return new()
+        {
+            Data = new(dataset.Name, dataset.IsSynthetic ? "synthetic" : "real", produced.Count),
+            Teacher = new(distiller.Number("scorers", "teacher", "auc"), distiller.Number("scorers", "teacher", "gauc"), distiller.Number("scorers", "teacher", "logloss")),
+            Student = Student(distiller),
+            StudentLatest = distiller["scorers", "student_latest"]?.DeepClone(),
+            StudentLabelsOnly = distiller["scorers", "student_labels_only"]?.DeepClone(),
+            StudentFrozen = distiller["scorers", "student_frozen"]?.DeepClone(),
+            GaucDifference95 = distiller["gauc_difference_95"]?.DeepClone(),
+            TransferRatio = distiller.Number("transfer_ratio"),
+            Stream = new(produced.Count, consumed, distiller.Count("acked"), distiller.Count("held_out"), deadLettered,
+                Math.Max(0, produced.Count - consumed - deadLettered), distiller.Count("max_lag_records"), Rate(produced)),
+            Refresh = new(distiller.Count("versions_published"), traffic.FirstReplies.Count, distiller.Count("held_by_gate"), freshness.Unserved,
+                new(freshness.P50Ms, freshness.P99Ms), SwapTimes(swaps)),
+            Serving = new(look.Serving.Text("device") ?? options.Device, traffic.Figures.Requests, traffic.Figures.Errors, options.Candidates,
+                DemoReport.Percentiles.Of(samples.Select(s => s.LatencyMs)),
+                DemoReport.Percentiles.Of(samples.Where(s => windows.Any(w => w.Contains(s.IntendedMs))).Select(s => s.LatencyMs)),
+                traffic.Figures.Rps),
+            Resources = new(servingRssStart, look.Serving.Number("rss_mb"), distiller.Number("rss_mb")),
+            Restarts = restarts,
+        };
+    }
+
+    private static JsonNode? Student(StatusFile distiller)
+    {
+        var student = distiller["scorers", "student"]?.DeepClone();
+        if (student is JsonObject o)
+            o["parameters"] = distiller.Count("parameters");
+        return student;
+    }
+
+    private static IEnumerable<ServedVersion> Served(DemoDataset dataset, DemoFolder folder, DemoTraffic traffic)
+    {
+        var repository = new ModelRepository(folder.Repository);
+        var stream = (string)new StreamKeys(dataset.Schema.Name).Logits!;
+        foreach (var (version, firstReplyMs) in traffic.FirstReplies)
+        {
+            if (repository.Manifest(dataset.Schema.Name, version).Position.TryGetValue(stream, out var position))
+                yield return new(version, StreamId.Parse(position), firstReplyMs);
+        }
+    }
+
+    private static IReadOnlyList<(SwapWindow Window, double TotalMs)> Swaps(StatusFile serving)
+    {
+        var swaps = new List<(SwapWindow, double)>();
+        foreach (var swap in serving["swaps"] as JsonArray ?? [])
+        {
+            if (Time("load_started_ms") is not { } started || Time("swapped_ms") is not { } swapped)
+                continue;
+            swaps.Add((new(started, (Time("disposed_ms") ?? swapped) + SwapWindow.AfterDisposalMs), swapped - started));
+
+            long? Time(string key) => swap?[key] is JsonValue v && v.TryGetValue<double>(out var ms) && ms > 0 ? (long)ms : null;
+        }
+        return swaps;
+    }
+
+    private static DemoReport.SwapTimes SwapTimes(IReadOnlyList<(SwapWindow Window, double TotalMs)> swaps)
+    {
+        var sorted = swaps.Select(s => s.TotalMs).Order().ToArray();
+        return new(Freshness.Percentile(sorted, 0.5), sorted.Length == 0 ? null : sorted[^1]);
+    }
+
+    private static double Rate(IReadOnlyList<StreamId> produced) =>
+        produced.Count < 2 ? 0 : (produced.Count - 1) * 1000.0 / Math.Max(1, produced[^1].Ms - produced[0].Ms);
+}

@@ -1,0 +1,9 @@
+namespace KdServing.LoadTests.Demo;
+
+/// <summary>The time in which a swap can disturb requests: from the start of loading to 250 ms after the old version is disposed.</summary>
+internal readonly record struct SwapWindow(long FromMs, long ToMs)
+{
+    public const long AfterDisposalMs = 250;
+
+    public bool Contains(long timeMs) => FromMs <= timeMs && timeMs <= ToMs;
+}
