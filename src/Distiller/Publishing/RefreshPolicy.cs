@@ -1,0 +1,37 @@
+using KdServing.Contracts;
+
+namespace KdServing.Distiller.Publishing;
+
+/// <summary>When a version is made, and which of them are bases: <c>refresh</c> of <c>distiller.json</c>.</summary>
+public sealed record RefreshPolicy
+{
+    /// <summary>Seconds between versions; null: not by time.</summary>
+    public double? Seconds { get; init; } = 5;
+
+    /// <summary>Records learned between versions; null: not by count.</summary>
+    public long? Records { get; init; }
+
+    /// <summary>One version in so many is a base (whole tables, portable graph); the others carry changed rows only.</summary>
+    public int BaseEvery { get; init; } = 20;
+
+    /// <exception cref="ContractException">A value makes no sense.</exception>
+    public RefreshPolicy Require(string field)
+    {
+        if (Seconds is null && Records is null)
+            throw new ContractException(field, "needs seconds or records");
+        if (Seconds is { } s && !(s > 0 && double.IsFinite(s)))
+            throw new ContractException($"{field}.seconds", "must be above 0");
+        if (Records <= 0)
+            throw new ContractException($"{field}.records", "must be above 0");
+        if (BaseEvery < 1)
+            throw new ContractException($"{field}.base_every", "must be at least 1 (1: every version is a base)");
+        return this;
+    }
+
+    /// <summary>Is it time for a version? Never without news to publish.</summary>
+    public bool IsDue(double secondsSince, long recordsSince) =>
+        recordsSince > 0 && (secondsSince >= Seconds || recordsSince >= Records);
+
+    /// <summary>Is the next version a base, when so many have been published since the last base (that one included)?</summary>
+    public bool IsBaseDue(int publishedSinceBase) => publishedSinceBase == 0 || publishedSinceBase >= BaseEvery;
+}
