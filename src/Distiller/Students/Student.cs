@@ -1,0 +1,53 @@
+using KdServing.Contracts;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace KdServing.Distiller.Students;
+
+/// <summary>The dense matrices a student reads.</summary>
+/// <param name="User">[U, user width].</param>
+/// <param name="Item">[N, item width].</param>
+/// <param name="Live">[N, live width]; null when the schema has no live or cross features.</param>
+/// <param name="RowOf">[N] int64: the user row of each candidate, ascending.</param>
+/// <param name="UniformCandidates">Candidates of every user when all have as many, else 0: lets the user part be repeated
+/// by a broadcast, whose gradient is a plain sum.</param>
+public readonly record struct StudentInput(Tensor User, Tensor Item, Tensor? Live, Tensor RowOf, int UniformCandidates);
+
+/// <summary>The dense part of a student as a torch module. Uses only operators that the exporter can write to ONNX.</summary>
+/// <remarks>What each family computes is documented at <see cref="DenseMlp"/> and <see cref="DenseTwoTower"/>.</remarks>
+public abstract class Student : Module<StudentInput, Tensor>
+{
+    protected Student(string name, StudentSignature signature) : base(name) => Signature = signature;
+
+    public StudentSignature Signature { get; }
+
+    /// <summary>Dense weights and biases.</summary>
+    public long ParameterCount => parameters().Sum(p => p.numel());
+
+    /// <summary>A student with weights drawn from <paramref name="seed"/> alone: two of one seed begin identically.</summary>
+    public static Student Create(StudentConfig config, FeatureSchema schema, ulong seed) => config.Family switch
+    {
+        StudentFamily.TwoTower => Create(TwoTowerStudent.Initial(config, schema, new(seed))),
+        _ => Create(MlpStudent.Initial(config, schema, new(seed))),
+    };
+
+    /// <summary>A student with these weights.</summary>
+    public static Student Create(DenseStudent dense) => dense switch
+    {
+        DenseMlp mlp => new MlpStudent(mlp),
+        DenseTwoTower towers => new TwoTowerStudent(towers),
+        _ => throw new NotSupportedException($"family {dense.Signature.Family}"),
+    };
+
+    /// <summary>The weights of now as plain arrays.</summary>
+    public abstract DenseStudent ToDense();
+
+    /// <summary>Repeats each user's row for its candidates; [U, H] → [N, H].</summary>
+    protected static Tensor PerCandidate(Tensor userPart, StudentInput input)
+    {
+        if (input.UniformCandidates == 0)
+            return userPart.index_select(0, input.RowOf);
+        var (users, width) = (userPart.shape[0], userPart.shape[1]);
+        return userPart.unsqueeze(1).expand(users, input.UniformCandidates, width).reshape(users * input.UniformCandidates, width);
+    }
+}
