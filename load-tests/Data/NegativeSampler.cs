@@ -98,6 +98,7 @@ public sealed class NegativeSampler(RecentClicks recent)
         return drawn;
     }
 
+    // Cost: the largest count of an item, a few microseconds for thousands of clicks.
     private double SolveTau(ReadOnlySpan<int> excluded, int wanted)
     {
         var histogram = recent.ItemsByCount;
