@@ -41,11 +41,11 @@ internal static class Aten
     // Shape and indexing.
     internal static readonly Operator
         reshape = Op(), view = Op(), t = Op(), transpose__int = Op(), permute = Op(), squeeze = Op(), squeeze__dim = Op(), unsqueeze = Op(), narrow = Op(), slice__Tensor = Op(),
-        select__int = Op(), index_select = Op(), index__Tensor = Op(), index_put = Op(), index_put_ = Op(), index_add = Op(), index_add_ = Op(), index_copy = Op(), index_copy_ = Op(), index_fill = Op(), gather = Op(), scatter__src = Op(), scatter__value = Op(),
+        select__int = Op(), index_select = Op(), index__Tensor = Op(), index_put = Op(), index_put_ = Op(), index_add = Op(), index_add_ = Op(), index_copy = Op(), index_copy_ = Op(), index_fill__int_Scalar = Op(), gather = Op(), scatter__src = Op(), scatter__value = Op(),
         scatter___src = Op(), scatter___value = Op(), scatter_add = Op(), scatter_add_ = Op(), take_along_dim = Op(), cat = Op(), stack = Op(), split__Tensor = Op(), split_with_sizes = Op(), chunk = Op(), unbind__int = Op(),
         expand = Op(), expand_as = Op(), contiguous = Op(), clone = Op(), detach = Op(), detach_ = Op(), copy_ = Op(), fill___Scalar = Op(), fill___Tensor = Op(), zero_ = Op(),
         flatten__using_ints = Op(), repeat = Op(), repeat_interleave__self_int = Op(), repeat_interleave__self_Tensor = Op(), masked_fill__Scalar = Op(), masked_fill__Tensor = Op(),
-        masked_fill___Scalar = Op(), masked_select = Op(), triu = Op(), tril = Op(), flip = Op(), roll = Op(), diagonal = Op(), diag = Op(), movedim__int = Op(), _to_copy = Op(), one_hot = Op(), _unique2 = Op(), unsafe_chunk = Op();
+        masked_fill___Scalar = Op(), masked_select = Op(), triu = Op(), tril = Op(), flip = Op(), roll = Op(), diagonal = Op(), diag = Op(), movedim__int = Op(), _to_copy = Op(), one_hot = Op(), _unique2 = Op();
 
     // Products and distances.
     internal static readonly Operator
@@ -53,8 +53,8 @@ internal static class Aten
 
     // Losses, normalisation, tables.
     internal static readonly Operator
-        binary_cross_entropy_with_logits = Op(), binary_cross_entropy = Op(), mse_loss = Op(), l1_loss = Op(), smooth_l1_loss = Op(), huber_loss = Op(), kl_div = Op(), cross_entropy_loss = Op(), nll_loss_nd = Op(), margin_ranking_loss = Op(),
-        embedding = Op(), embedding_bag__padding_idx = Op(), layer_norm = Op(), batch_norm = Op();
+        binary_cross_entropy_with_logits = Op(), binary_cross_entropy = Op(), mse_loss = Op(), l1_loss = Op(), smooth_l1_loss = Op(), huber_loss = Op(), kl_div = Op(), cross_entropy_loss = Op(), nll_loss_nd = Op(), margin_ranking_loss = Op(), cosine_embedding_loss = Op(),
+        embedding = Op(), layer_norm = Op(), batch_norm = Op();
 
     // Creation and random numbers.
     internal static readonly Operator

@@ -46,8 +46,30 @@ internal sealed unsafe class Operator(string name, string overload = "")
         return *results;
     }
 
-    /// <summary>Calls an operator for its effect on its first argument.</summary>
-    public void Apply(params ReadOnlySpan<Argument> arguments) => Invoke(arguments, true, out _, out _);
+    /// <summary>Calls an operator that works in place on <paramref name="self"/>, and gives that back.</summary>
+    public torch.Tensor On(torch.Tensor self)
+    {
+        Invoke([self], true, out _, out _);
+        return self;
+    }
+
+    public torch.Tensor On(torch.Tensor self, Argument argument)
+    {
+        Invoke([self, argument], true, out _, out _);
+        return self;
+    }
+
+    public torch.Tensor On(torch.Tensor self, Argument first, Argument second)
+    {
+        Invoke([self, first, second], true, out _, out _);
+        return self;
+    }
+
+    public torch.Tensor On(torch.Tensor self, Argument first, Argument second, Argument third)
+    {
+        Invoke([self, first, second, third], true, out _, out _);
+        return self;
+    }
 
     private torch.Tensor[] Collect(ReadOnlySpan<Argument> arguments)
     {

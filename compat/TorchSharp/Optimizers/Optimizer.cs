@@ -15,11 +15,11 @@ namespace TorchSharp
 
                 public virtual IEnumerable<Parameter> parameters() => _parameter_groups.SelectMany(g => g.Parameters);
 
-                /// <summary>Forgets the gradients, or zeroes them in place.</summary>
-                public virtual void zero_grad(bool set_to_none = true)
+                /// <summary>Forgets the gradients: a parameter that the next loss does not reach is then left alone by step.</summary>
+                public virtual void zero_grad()
                 {
                     foreach (var parameter in parameters())
-                        nn.Module.ClearGradient(parameter, set_to_none);
+                        nn.Module.ClearGradient(parameter, true);
                 }
 
                 public abstract void add_param_group(ParamGroup param_group);

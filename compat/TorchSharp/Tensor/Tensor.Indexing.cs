@@ -24,9 +24,7 @@ public static partial class torch
 
         public Tensor index_copy_(long dim, Tensor index, Tensor source) => Aten.index_copy_.Call(this, dim, index, source);
 
-        public Tensor index_put_(Tensor value, params Tensor[] indices) => Aten.index_put_.Call(this, indices, value);
-
-        public Tensor index(params Tensor[] indices) => Aten.index__Tensor.Call(this, indices);
+        public Tensor index_fill(long dim, Tensor index, Scalar value) => Aten.index_fill__int_Scalar.Call(this, dim, index, value);
 
         public Tensor gather(long dim, Tensor index) => Aten.gather.Call(this, dim, index);
 
@@ -50,7 +48,7 @@ public static partial class torch
 
         public Tensor[] chunk(long chunks, long dim = 0L) => Aten.chunk.CallMany(this, chunks, dim);
 
-        public Tensor[] unbind(long dim = 0) => Aten.unbind__int.CallMany(this, dim);
+        public Tensor[] unbind(long dimension = 0L) => Aten.unbind__int.CallMany(this, dimension);
 
         public Tensor masked_fill(Tensor mask, Scalar value) => Aten.masked_fill__Scalar.Call(this, mask, value);
 
@@ -59,7 +57,7 @@ public static partial class torch
         public Tensor masked_select(Tensor mask) => Aten.masked_select.Call(this, mask);
 
         /// <summary>The distinct values; where each element went; how often each occurs.</summary>
-        public (Tensor output, Tensor? inverse_indices, Tensor? counts) unique(bool sorted = true, bool return_inverse = false, bool return_counts = false, long? dim = null)
+        public (Tensor output, Tensor? inverse_indices, Tensor? counts) unique(bool sorted = true, bool return_inverse = false, bool return_counts = false, int? dim = null)
         {
             if (dim is not null)
                 throw new NotImplementedException("unique along a dimension is not bound; flatten first.");

@@ -9,25 +9,25 @@ public static partial class torch
     {
         public Tensor abs() => Aten.abs.Call(this);
 
-        public Tensor abs_() => Aten.abs_.Call(this);
+        public Tensor abs_() => Aten.abs_.On(this);
 
         public Tensor ceil() => Aten.ceil.Call(this);
 
-        public Tensor ceil_() => Aten.ceil_.Call(this);
+        public Tensor ceil_() => Aten.ceil_.On(this);
 
         public Tensor exp() => Aten.exp.Call(this);
 
-        public Tensor exp_() => Aten.exp_.Call(this);
+        public Tensor exp_() => Aten.exp_.On(this);
 
         public Tensor expm1() => Aten.expm1.Call(this);
 
         public Tensor floor() => Aten.floor.Call(this);
 
-        public Tensor floor_() => Aten.floor_.Call(this);
+        public Tensor floor_() => Aten.floor_.On(this);
 
         public Tensor log() => Aten.log.Call(this);
 
-        public Tensor log_() => Aten.log_.Call(this);
+        public Tensor log_() => Aten.log_.On(this);
 
         public Tensor log10() => Aten.log10.Call(this);
 
@@ -37,25 +37,25 @@ public static partial class torch
 
         public Tensor neg() => Aten.neg.Call(this);
 
-        public Tensor neg_() => Aten.neg_.Call(this);
+        public Tensor neg_() => Aten.neg_.On(this);
 
         public Tensor reciprocal() => Aten.reciprocal.Call(this);
 
-        public Tensor reciprocal_() => Aten.reciprocal_.Call(this);
+        public Tensor reciprocal_() => Aten.reciprocal_.On(this);
 
-        public Tensor round_() => Aten.round_.Call(this);
+        public Tensor round_() => Aten.round_.On(this);
 
         public Tensor rsqrt() => Aten.rsqrt.Call(this);
 
-        public Tensor rsqrt_() => Aten.rsqrt_.Call(this);
+        public Tensor rsqrt_() => Aten.rsqrt_.On(this);
 
         public Tensor sign() => Aten.sign.Call(this);
 
-        public Tensor sign_() => Aten.sign_.Call(this);
+        public Tensor sign_() => Aten.sign_.On(this);
 
         public Tensor sqrt() => Aten.sqrt.Call(this);
 
-        public Tensor sqrt_() => Aten.sqrt_.Call(this);
+        public Tensor sqrt_() => Aten.sqrt_.On(this);
 
         public Tensor square() => Aten.square.Call(this);
 
@@ -81,7 +81,7 @@ public static partial class torch
 
         public Tensor tanh() => Aten.tanh.Call(this);
 
-        public Tensor tanh_() => Aten.tanh_.Call(this);
+        public Tensor tanh_() => Aten.tanh_.On(this);
 
         public Tensor relu_() => Aten.relu_.Call(this);
 
@@ -98,7 +98,7 @@ public static partial class torch
 
         public Tensor clamp(Tensor? min = null, Tensor? max = null) => Aten.clamp__Tensor.Call(this, min, max);
 
-        public Tensor clamp_(Scalar? min = null, Scalar? max = null) => Aten.clamp_.Call(this, min, max);
+        public Tensor clamp_(Scalar? min = null, Scalar? max = null) => Aten.clamp_.On(this, min, max);
 
         public Tensor clip(Scalar? min = null, Scalar? max = null) => clamp(min, max);
 
@@ -110,6 +110,6 @@ public static partial class torch
 
         public Tensor pow(Scalar exponent) => Aten.pow__Tensor_Scalar.Call(this, exponent);
 
-        public Tensor pow_(Scalar exponent) => Aten.pow___Scalar.Call(this, exponent);
+        public Tensor pow_(Scalar exponent) => Aten.pow___Scalar.On(this, exponent);
     }
 }

@@ -13,6 +13,10 @@ public static partial class torch
 
         public Tensor sum(ReadOnlySpan<long> dim, bool keepdim = false, ScalarType? type = null) => Aten.sum__dim_IntList.Call(this, dim, keepdim, type);
 
+        public Tensor sum(long[] dim, bool keepdim = false, ScalarType? type = null) => Aten.sum__dim_IntList.Call(this, dim, keepdim, type);
+
+        public Tensor sum(long dim0, long dim1, bool keepdim = false, ScalarType? type = null) => sum([dim0, dim1], keepdim, type);
+
         public Tensor mean() => Aten.mean.Call(this);
 
         public Tensor mean(long[] dimensions, bool keepdim = false, ScalarType? type = null) => Aten.mean__dim.Call(this, dimensions, keepdim, type);
@@ -39,19 +43,19 @@ public static partial class torch
 
         public Tensor max() => Aten.max.Call(this);
 
-        public Tensor max(Tensor other) => Aten.maximum.Call(this, other);
-
         public (Tensor values, Tensor indexes) max(long dim, bool keepdim = false) => Aten.max__dim.CallPair(this, dim, keepdim);
 
         public Tensor min() => Aten.min.Call(this);
 
-        public Tensor min(Tensor other) => Aten.minimum.Call(this, other);
-
         public (Tensor values, Tensor indexes) min(long dim, bool keepdim = false) => Aten.min__dim.CallPair(this, dim, keepdim);
+
+        public Tensor amax(ReadOnlySpan<long> dims, bool keepdim = false, Tensor? @out = null) => amax(dims.ToArray(), keepdim, @out);
 
         public Tensor amax(params long[] dims) => Aten.amax.Call(this, dims);
 
         public Tensor amax(long[] dims, bool keepdim = false, Tensor? @out = null) => Into(Aten.amax.Call(this, dims, keepdim), @out);
+
+        public Tensor amin(ReadOnlySpan<long> dims, bool keepdim = false, Tensor? @out = null) => amin(dims.ToArray(), keepdim, @out);
 
         public Tensor amin(params long[] dims) => Aten.amin.Call(this, dims);
 
@@ -111,9 +115,8 @@ public static partial class torch
         {
             if (target is null)
                 return result;
-            target.copy_(result).Dispose();
-            result.Dispose();
-            return target.alias();
+            using (result)
+                return target.copy_(result);
         }
     }
 }
