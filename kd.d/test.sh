@@ -85,13 +85,15 @@ run_format_check() {
   if [[ -f $checked && $(<"$checked") == "$print" ]]; then return; fi
   say "  ...  dotnet format"
   local log=$state/logs/format.log began=$SECONDS
-  if "$DOTNET" format "$root/KdServing.sln" --no-restore --verify-no-changes --exclude "$root/node_modules/" \
+  # --exclude understands only paths relative to where it runs.
+  if (cd "$root" && "$DOTNET" format KdServing.sln --no-restore --verify-no-changes --exclude node_modules/) \
     >"$log" 2>&1 </dev/null; then
     printf '%s\n' "$print" >"$checked"
     say "  ok   dotnet format ($((SECONDS - began)) s)"
   else
     failed=$((failed + 1))
     say "  FAIL dotnet format ($((SECONDS - began)) s); 'dotnet format' in the root mends this:"
-    tail -n 40 "$log" | sed 's/^/       /' >&2
+    grep -F ': error ' "$log" | sort -u | head -n 40 | sed 's/^/       /' >&2
+    say "       (all of it: $log)"
   fi
 }

@@ -34,6 +34,7 @@ for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY CI N
 done
 
 # A space in the path, on purpose.
+# shellcheck disable=SC2016 # expanded inside
 inside='
   cd /root
   git config --global --add safe.directory "*"
