@@ -57,7 +57,11 @@ run_project() {
     bad=$((ran - good))
   fi
   # A crashed test host leaves no report, or one that counts only what had ended.
-  if ((status != 0 && bad == 0)) || [[ ! -f $report && $# == 0 ]]; then bad=$((bad + 1)); fi
+  if ((status != 0 && bad == 0)); then bad=1; fi
+  if ((ran == 0 && bad == 0 && $# == 0)); then
+    bad=1
+    echo "No test ran." >>"$log"
+  fi
   passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + all - ran))
   if ((bad == 0)); then
     say "  ok   $name: $good passed ($((SECONDS - began)) s)"
