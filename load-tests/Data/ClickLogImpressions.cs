@@ -19,8 +19,8 @@ public sealed class ClickLogImpressions
     private readonly int[] _candidates;
     private readonly float[] _logQ;
     private readonly int[] _excluded = new int[4096];
-    private readonly long[] _longs;
-    private readonly float[] _floats;
+    private long[] _longs;
+    private float[] _floats;
     private readonly double[] _cooccurrence;
 
     public ClickLogImpressions(DatasetDescription dataset, ClickLogState state)
@@ -42,13 +42,19 @@ public sealed class ClickLogImpressions
         _cooccurrence = new double[_candidates.Length];
     }
 
-    /// <summary>The impression of a click not yet observed; null when it makes none (see <see cref="ClickLogDescription.RequireRecent"/>).</summary>
-    public Impression? Make(in Click click, CsvRow row, DatasetPart part)
+    /// <summary>Whether a click not yet observed makes an impression (see <see cref="ClickLogDescription.RequireRecent"/>).</summary>
+    public bool MakesImpression(in Click click)
     {
         var clicked = _state.Find(click.Item);
-        if (clicked < 0 || (_log.RequireRecent && _state.Recent.Count(clicked) == 0))
-            return null;
+        return clicked >= 0 && (!_log.RequireRecent || _state.Recent.Count(clicked) > 0);
+    }
 
+    /// <summary>The impression of a click not yet observed; null when it makes none, or when there is nothing to draw beside it.</summary>
+    public Impression? Make(in Click click, CsvRow row, DatasetPart part)
+    {
+        if (!MakesImpression(click))
+            return null;
+        var clicked = _state.Find(click.Item);
         var session = _state.Sessions.ItemsOf(click.Session);
         var random = new SplitMix64(SplitMix64.Mix((ulong)click.Session) ^ SplitMix64.Mix((ulong)click.TimeMs ^ ((ulong)click.Item << 42)) ^ (ulong)_log.Seed);
         var excluded = _excluded.AsSpan(0, Math.Min(session.Length, _excluded.Length - 1) + 1);
@@ -99,8 +105,15 @@ public sealed class ClickLogImpressions
         return columns;
     }
 
-    private Column[] ItemColumns(ReadOnlySpan<int> candidates, long nowMs)
+    /// <summary>Item columns, static and live, of items given by dense index.</summary>
+    public Column[] ItemColumns(ReadOnlySpan<int> candidates, long nowMs)
     {
+        if (candidates.Length > _longs.Length)
+        {
+            _longs = new long[candidates.Length];
+            _floats = new float[candidates.Length];
+        }
+
         var items = _state.Items;
         var columns = new Column[5];
         var longs = _longs.AsSpan(0, candidates.Length);

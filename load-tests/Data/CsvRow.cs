@@ -15,9 +15,14 @@ public sealed class CsvRow(int columns)
     public CsvRow Copy()
     {
         var copy = new CsvRow(Ints.Length);
-        Ints.CopyTo(copy.Ints, 0);
-        Floats.CopyTo(copy.Floats, 0);
-        Texts.CopyTo(copy.Texts, 0);
+        CopyTo(copy);
         return copy;
+    }
+
+    public void CopyTo(CsvRow other)
+    {
+        Ints.CopyTo(other.Ints, 0);
+        Floats.CopyTo(other.Floats, 0);
+        Texts.CopyTo(other.Texts, 0);
     }
 }

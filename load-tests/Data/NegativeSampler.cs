@@ -24,7 +24,7 @@ public sealed class NegativeSampler(RecentClicks recent)
     /// <param name="random">Source of randomness; the result is a function of its state and the window.</param>
     /// <param name="excluded">Items not to draw.</param>
     /// <param name="items">Receives the items.</param>
-    /// <param name="logQ">Receives the log of each one's inclusion probability.</param>
+    /// <param name="logQ">Receives the log of each one's inclusion probability; empty: not wanted.</param>
     /// <returns>How many were drawn.</returns>
     public int Draw(ref SplitMix64 random, ReadOnlySpan<int> excluded, Span<int> items, Span<float> logQ)
     {
@@ -52,6 +52,8 @@ public sealed class NegativeSampler(RecentClicks recent)
         if (drawn < wanted)
             drawn = DrawRest(ref random, items[..wanted], drawn);
 
+        if (logQ.IsEmpty)
+            return drawn;
         var tau = wanted < available ? SolveTau(excluded, wanted) : double.PositiveInfinity;
         for (var i = 0; i < drawn; i++)
             logQ[i] = (float)Math.Log(-double.ExpM1(-recent.Count(items[i]) * tau));
