@@ -1,2 +1,79 @@
-// placeholder until the verb lands
-return 0;
+using System.CommandLine;
+using KdServing.Contracts;
+using KdServing.Serving;
+using KdServing.Serving.Models;
+using KdServing.Serving.Ranking;
+using Microsoft.AspNetCore.Connections;
+
+const int Failed = 1;
+const int BadArguments = 2;
+
+var repository = new Option<string>("--repository") { Description = "Folder of the model repository", Required = true };
+var model = new Option<string>("--model") { Description = "Name of the model to serve", Required = true };
+var address = new Option<string>("--address") { Description = "IP address to listen on; there is no TLS and no authentication, so keep it to networks you trust", DefaultValueFactory = _ => "127.0.0.1" };
+var port = new Option<int>("--port") { Description = "gRPC port (HTTP/2 without TLS); 0 chooses a free one", DefaultValueFactory = _ => 8500 };
+var httpPort = new Option<int?>("--http-port") { Description = "Port of the status page, /status.json, /metrics and /healthz; 0 chooses a free one; left out: none" };
+var redis = new Option<string?>("--redis") { Description = "HOST:PORT of the Redis that announces versions; left out: the repository's folder is watched" };
+var device = new Option<InferenceDevice>("--device") { Description = "Where graphs run: cpu, cuda (fails without), auto (says which)", DefaultValueFactory = _ => InferenceDevice.Cpu };
+var status = new Option<string?>("--status") { Description = "File the status is written to once a second, as JSON" };
+var limits = new RankingLimits();
+var maxCandidates = new Option<int>("--max-candidates") { Description = "Candidates a request may hold", DefaultValueFactory = _ => limits.MaxCandidates };
+var concurrency = new Option<int>("--concurrency") { Description = "Requests scored at a time", DefaultValueFactory = _ => limits.Concurrency };
+var maxQueueMs = new Option<double>("--max-queue-ms") { Description = "Expected wait, in milliseconds, beyond which a request is refused at once", DefaultValueFactory = _ => limits.MaxQueueMs };
+var niceness = new Option<int>("--loader-niceness") { Description = "How much loading a version gives way to requests, 0 to 19", DefaultValueFactory = _ => 10 };
+
+var command = new RootCommand("Ranks candidates with the newest good version of a student model, over gRPC.")
+{
+    repository, model, address, port, httpPort, redis, device, status, maxCandidates, concurrency, maxQueueMs, niceness,
+};
+command.SetAction((arguments, _) => ServeAsync(new()
+{
+    Repository = arguments.GetRequiredValue(repository),
+    Model = arguments.GetRequiredValue(model),
+    Address = arguments.GetRequiredValue(address),
+    Port = arguments.GetValue(port),
+    HttpPort = arguments.GetValue(httpPort),
+    Redis = arguments.GetValue(redis),
+    Device = arguments.GetValue(device),
+    StatusFile = arguments.GetValue(status),
+    LoaderNiceness = arguments.GetValue(niceness),
+    Limits = new()
+    {
+        MaxCandidates = arguments.GetValue(maxCandidates),
+        Concurrency = arguments.GetValue(concurrency),
+        MaxQueueMs = arguments.GetValue(maxQueueMs),
+    },
+}));
+
+var parsed = command.Parse(args);
+// The host stops on SIGINT and SIGTERM by itself; a second handler would cut it short.
+var exit = await parsed.InvokeAsync(new() { ProcessTerminationTimeout = null });
+return parsed.Errors.Count > 0 ? BadArguments : exit;
+
+static async Task<int> ServeAsync(ServingOptions options)
+{
+    try
+    {
+        await using var host = await ServingHost.StartAsync(options);
+        Console.WriteLine($"listening on http://{options.Address}:{host.Port}");
+        if (host.HttpPort is { } http)
+            Console.WriteLine($"status page on http://{options.Address}:{http}/");
+        await host.WaitForShutdownAsync();
+        return 0;
+    }
+    catch (ContractException e)
+    {
+        Console.Error.WriteLine(e.Message);
+        return BadArguments;
+    }
+    catch (AddressInUseException)
+    {
+        Console.Error.WriteLine($"port {options.Port}{(options.HttpPort is { } http ? $" or {http}" : "")} of {options.Address} is in use; stop who listens there, or choose another (0: any free one)");
+        return Failed;
+    }
+    catch (Exception e) when (e is InferenceRuntimeException or IOException or UnauthorizedAccessException)
+    {
+        Console.Error.WriteLine(e.Message);
+        return Failed;
+    }
+}

@@ -1,0 +1,195 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using KdServing.Contracts;
+using KdServing.Serving.Status;
+
+namespace KdServing.Serving.Models;
+
+/// <summary>Keeps the newest good version in service: notices it, has it loaded and warmed up, swaps it in, retires the one before.</summary>
+/// <remarks>
+/// News come from the announcements in Redis; the repository's folder is the truth and is looked at from time to time anyway, so
+/// that Redis may be away. A version that was refused is not tried again (a passing fault is, a little later). Runs until stopped.
+/// </remarks>
+public sealed class ModelSource : BackgroundService
+{
+    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan FolderInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(5);
+
+    private readonly string model;
+    private readonly ModelRepository repository;
+    private readonly ServableLoader loader;
+    private readonly NicedThread thread;
+    private readonly ServableSlot slot;
+    private readonly SwapLedger ledger;
+    private readonly AnnouncementFeed? announcements;
+    private readonly ILogger<ModelSource> log;
+    private readonly Dictionary<long, long> retryAt = [];
+    private readonly ConcurrentDictionary<Task, bool> retiring = [];
+
+    /// <param name="announcements">Null: the folder is all there is.</param>
+    public ModelSource(string model, ModelRepository repository, ServableLoader loader, NicedThread thread, ServableSlot slot,
+        SwapLedger ledger, AnnouncementFeed? announcements, ILogger<ModelSource> log)
+    {
+        this.model = model;
+        this.repository = repository;
+        this.loader = loader;
+        this.thread = thread;
+        this.slot = slot;
+        this.ledger = ledger;
+        this.announcements = announcements;
+        this.log = log;
+    }
+
+    /// <summary>Versions that are not served, and why.</summary>
+    public ConcurrentDictionary<long, string> Refused { get; } = [];
+
+    /// <summary>Whether Redis answered last; null when the server runs without it.</summary>
+    public bool? RedisConnected => announcements?.IsConnected;
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        // Leave the caller's thread: the server starts to listen while the first version loads.
+        await Task.Yield();
+        var lookedAt = long.MinValue;
+        using var timer = new PeriodicTimer(PollInterval);
+        try
+        {
+            do
+            {
+                var news = announcements is not null && await announcements.HasNewsAsync();
+                if (!news && lookedAt != long.MinValue && Stopwatch.GetElapsedTime(lookedAt) < FolderInterval)
+                    continue;
+                lookedAt = Stopwatch.GetTimestamp();
+                await TakeNewestAsync(stoppingToken);
+            }
+            while (await timer.WaitForNextTickAsync(stoppingToken));
+        }
+        catch (OperationCanceledException)
+        {
+            await Task.WhenAll(retiring.Keys);
+        }
+    }
+
+    private async Task TakeNewestAsync(CancellationToken stopping)
+    {
+        while (!stopping.IsCancellationRequested && NextVersion() is { } version)
+        {
+            if (await TryServeAsync(version))
+                return;
+        }
+    }
+
+    private long? NextVersion()
+    {
+        try
+        {
+            return AspiredVersion.Next(repository.Versions(model), slot.Current?.Version ?? 0, IsRefused);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            log.RepositoryUnreadable(e.Message);
+            return null;
+        }
+    }
+
+    private bool IsRefused(long version) =>
+        Refused.ContainsKey(version) && (!retryAt.TryGetValue(version, out var time) || Environment.TickCount64 < time);
+
+    private async Task<bool> TryServeAsync(long version)
+    {
+        var current = slot.Current;
+        var entry = ledger.Begin(new()
+        {
+            Version = version,
+            From = current?.Version,
+            LoadStartedMs = NowMs(),
+            RssBeforeMb = ResidentMb(),
+        });
+        Servable next;
+        try
+        {
+            next = await thread.RunAsync(() => Prepare(version, current, entry));
+        }
+        catch (VersionRefusedException e)
+        {
+            Refuse(e, entry);
+            return false;
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            // A fault of ours, not of the version's: the old version serves on, and the trace goes to the log.
+            log.LoadFailed(e, version);
+            Refuse(new(version, $"{e.GetType().Name} while loading", isFinal: false, e), entry);
+            return false;
+        }
+        var started = Stopwatch.GetTimestamp();
+        var previous = slot.Swap(next);
+        var swapMs = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+        ledger.Update(entry, e => e with { SwappedMs = NowMs(), SwapMs = swapMs });
+        Refused.TryRemove(version, out _);
+        log.Swapped(version, model, previous?.Version ?? 0, next.Manifest.RecordsLearned);
+        if (previous is not null)
+            Track(RetireAsync(previous, entry));
+        if (announcements is not null)
+            await announcements.TellServedAsync(version);
+        return true;
+    }
+
+    private Servable Prepare(long version, Servable? current, long entry)
+    {
+        var started = Stopwatch.GetTimestamp();
+        var servable = loader.Load(model, version, current);
+        var loadMs = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+        ledger.Update(entry, e => e with { LoadedMs = NowMs(), LoadMs = loadMs });
+        try
+        {
+            started = Stopwatch.GetTimestamp();
+            loader.WarmUp(servable);
+            var warmMs = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+            ledger.Update(entry, e => e with { WarmedMs = NowMs(), WarmMs = warmMs });
+            return servable;
+        }
+        catch
+        {
+            servable.Dispose();
+            throw;
+        }
+    }
+
+    private void Refuse(VersionRefusedException refusal, long entry)
+    {
+        Refused[refusal.Version] = refusal.Message;
+        if (refusal.IsFinal)
+            retryAt.Remove(refusal.Version);
+        else
+            retryAt[refusal.Version] = Environment.TickCount64 + (long)RetryInterval.TotalMilliseconds;
+        ledger.Update(entry, e => e with { Error = refusal.Message, RssAfterMb = ResidentMb() });
+        log.VersionRefused(refusal.Version, refusal.Message, slot.Current?.Version ?? 0);
+    }
+
+    // Beside the loop: a request that holds on to its lease must not hold back the next version.
+    private async Task RetireAsync(Servable previous, long entry)
+    {
+        var started = Stopwatch.GetTimestamp();
+        await previous.RetireAsync();
+        var drainMs = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+        ledger.Update(entry, e => e with { DrainedMs = NowMs(), DrainMs = drainMs });
+        await thread.RunAsync(() =>
+        {
+            previous.Dispose();
+            return true;
+        });
+        ledger.Update(entry, e => e with { DisposedMs = NowMs(), RssAfterMb = ResidentMb() });
+    }
+
+    private void Track(Task task)
+    {
+        retiring[task] = true;
+        _ = task.ContinueWith(t => retiring.TryRemove(t, out _), TaskScheduler.Default);
+    }
+
+    private static long NowMs() => DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
+
+    private static double ResidentMb() => Math.Round(Environment.WorkingSet / 1048576.0, 1);
+}

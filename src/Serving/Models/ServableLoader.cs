@@ -1,0 +1,154 @@
+using System.Globalization;
+using System.Text;
+using Google.Protobuf;
+using KdServing.Contracts;
+using Microsoft.ML.OnnxRuntime;
+
+namespace KdServing.Serving.Models;
+
+/// <summary>Makes a <see cref="Servable"/> of a published version, or says why not. Trusts no file: what is checked is the buffer that is used.</summary>
+/// <remarks>One thread at a time, away from the requests; the server gives it a <see cref="NicedThread"/>.</remarks>
+/// <param name="recent">Requests to warm up with, beside the golden ones.</param>
+/// <param name="warmUpLimit">Time after which a version is warm enough.</param>
+public sealed class ServableLoader(ModelRepository repository, InferenceRuntime runtime, ScoringBufferPool pool, RecentRequests recent,
+    TimeSpan warmUpLimit)
+{
+    private readonly WarmUp warmUp = new(warmUpLimit);
+
+    /// <summary>Verifies every file, opens the graphs, applies the rows, and compares scores with the trainer's.</summary>
+    /// <param name="held">The version in service: when the new one builds on it, its rows are shared and only what changed is read.</param>
+    /// <exception cref="VersionRefusedException">The version is not served; nothing of it stays in memory.</exception>
+    public Servable Load(string model, long version, Servable? held)
+    {
+        try
+        {
+            var manifest = repository.Manifest(model, version);
+            var schema = ReadSchema(manifest);
+            manifest.Signature.Require(schema);
+            var golden = ReadGolden(manifest);
+            var graphs = OpenGraphs(manifest);
+            Servable? servable = null;
+            try
+            {
+                servable = new(manifest, schema, ReadRows(manifest, schema, held), graphs,
+                    [.. golden.Cases.Select(c => c.Request)], pool);
+                GoldenParity.Require(servable, golden);
+                return servable;
+            }
+            catch
+            {
+                if (servable is null)
+                    graphs.Dispose();
+                servable?.Dispose();
+                throw;
+            }
+        }
+        catch (Exception e) when (e is ContractException or OnnxRuntimeException or NonFiniteScoreException)
+        {
+            throw new VersionRefusedException(version, e.Message, isFinal: true, e);
+        }
+        // The files may be there in a moment (a slow disk, a network share), or memory may be free again.
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutOfMemoryException)
+        {
+            throw new VersionRefusedException(version, e.Message, isFinal: false, e);
+        }
+    }
+
+    /// <summary>Scores with a loaded version until its latency has settled.</summary>
+    /// <exception cref="VersionRefusedException">A recent request of a client gets a score that is not finite.</exception>
+    public void WarmUp(Servable servable) => warmUp.Run(servable, recent.Take());
+
+    private FeatureSchema ReadSchema(VersionManifest manifest)
+    {
+        var schema = FeatureSchema.Parse(Encoding.UTF8.GetString(repository.ReadVerified(manifest, StudentSignature.SchemaFile)));
+        return schema.Fingerprint.ToString("x16", CultureInfo.InvariantCulture) == manifest.SchemaFingerprint
+            ? schema
+            : throw new ContractException(StudentSignature.SchemaFile, $"has fingerprint {schema.Fingerprint:x16}, the manifest says {manifest.SchemaFingerprint}");
+    }
+
+    private GoldenBatch ReadGolden(VersionManifest manifest)
+    {
+        try
+        {
+            return GoldenBatch.Parser.ParseFrom(repository.ReadVerified(manifest, StudentSignature.GoldenFile));
+        }
+        catch (InvalidProtocolBufferException)
+        {
+            throw new ContractException(StudentSignature.GoldenFile, "is not a golden batch");
+        }
+    }
+
+    private ServableGraphs OpenGraphs(VersionManifest manifest)
+    {
+        var opened = new List<InferenceSession>();
+        try
+        {
+            foreach (var contract in (GraphContract[])[GraphContract.UserEncoder(manifest.Signature),
+                GraphContract.ItemEncoder(manifest.Signature), GraphContract.Head(manifest.Signature)])
+            {
+                var file = repository.ReadVerified(manifest, contract.File);
+                OnnxScan.Require(contract, file);
+                opened.Add(runtime.OpenSession(file));
+            }
+            return new(opened[0], opened[1], opened[2]);
+        }
+        catch
+        {
+            foreach (var session in opened)
+                session.Dispose();
+            throw;
+        }
+    }
+
+    private IReadOnlyList<EmbeddingTable> ReadRows(VersionManifest manifest, FeatureSchema schema, Servable? held)
+    {
+        var chain = repository.Chain(manifest);
+        var next = held is null ? 0 : IndexOf(chain, held.Manifest) + 1;
+        var tables = new List<EmbeddingTable>();
+        try
+        {
+            if (next > 0)
+                tables.AddRange(held!.Tables.Select(t => t.Fork()));
+            else
+                tables.AddRange(schema.Tables.Select(t => new EmbeddingTable(t)));
+            for (; next < chain.Count; next++)
+            {
+                var link = chain[next];
+                if (link.SchemaFingerprint != manifest.SchemaFingerprint)
+                    throw new ContractException("manifest.schema_fingerprint", $"of version {link.Version} is not that of version {manifest.Version}, which builds on it");
+                var applied = RowsFile.Apply(repository.ReadVerified(link, StudentSignature.RowsFile), tables);
+                var whole = schema.Tables.Sum(t => (long)t.Rows);
+                if (link.Kind == VersionKind.Base && applied != whole)
+                    throw new ContractException(StudentSignature.RowsFile, $"of base {link.Version} holds {applied} of {whole} rows");
+            }
+            return tables;
+        }
+        catch
+        {
+            foreach (var table in tables)
+                table.Dispose();
+            throw;
+        }
+    }
+
+    // Numbers begin again when a repository is made anew: a link is the version held only if its rows are the same file.
+    private static int IndexOf(IReadOnlyList<VersionManifest> chain, VersionManifest held)
+    {
+        for (var i = chain.Count - 1; i >= 0; i--)
+        {
+            if (chain[i].Version == held.Version && chain[i].CreatedAtMs == held.CreatedAtMs
+                && chain[i].Files.GetValueOrDefault(StudentSignature.RowsFile) == held.Files.GetValueOrDefault(StudentSignature.RowsFile))
+                return i;
+        }
+        return -1;
+    }
+}
+
+/// <summary>A version that is not put into service, and why.</summary>
+/// <param name="isFinal">Trying again can not help: the files themselves are wrong.</param>
+public sealed class VersionRefusedException(long version, string reason, bool isFinal, Exception? inner) : Exception(reason, inner)
+{
+    public long Version { get; } = version;
+
+    public bool IsFinal { get; } = isFinal;
+}

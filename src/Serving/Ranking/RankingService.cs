@@ -1,0 +1,117 @@
+using System.Diagnostics;
+using System.Globalization;
+using Grpc.Core;
+using KdServing.Contracts;
+using KdServing.Serving.Models;
+using KdServing.Serving.Status;
+using Microsoft.ML.OnnxRuntime;
+
+namespace KdServing.Serving.Ranking;
+
+/// <summary>The <c>Ranking</c> service: validate, acquire, score, select, reply.</summary>
+public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, RecentRequests recent,
+    RankingMetrics metrics, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : Contracts.Ranking.RankingBase
+{
+    private const string PushbackTrailer = "grpc-retry-pushback-ms";
+
+    public override Task<RankReply> Rank(RankRequest request, ServerCallContext context) =>
+        RankAsync(request, new(context.Deadline, context.CancellationToken));
+
+    public override async Task RankStream(IAsyncStreamReader<RankRequest> requestStream, IServerStreamWriter<RankReply> responseStream,
+        ServerCallContext context)
+    {
+        var budget = new CallBudget(context.Deadline, context.CancellationToken);
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, lifetime.ApplicationStopping);
+        try
+        {
+            while (await requestStream.MoveNext(stopping.Token))
+                await responseStream.WriteAsync(await RankAsync(requestStream.Current, budget));
+        }
+        catch (Exception) when (lifetime.ApplicationStopping.IsCancellationRequested && !context.CancellationToken.IsCancellationRequested)
+        {
+            throw new RpcException(new(StatusCode.Unavailable, "the server is stopping; open the stream again elsewhere"));
+        }
+    }
+
+    private async Task<RankReply> RankAsync(RankRequest request, CallBudget budget)
+    {
+        var started = Stopwatch.GetTimestamp();
+        var code = StatusCode.OK;
+        try
+        {
+            RankRequestValidation.Require(request, model.Name, limits);
+            budget.ThrowIfSpent();
+            await gate.EnterAsync();
+            var entered = Stopwatch.GetTimestamp();
+            try
+            {
+                budget.ThrowIfSpent();
+                return Score(request, budget);
+            }
+            finally
+            {
+                gate.Leave(entered);
+            }
+        }
+        catch (Exception e)
+        {
+            var failure = Failure(e);
+            code = failure.StatusCode;
+            throw failure;
+        }
+        finally
+        {
+            metrics.Answered(code, request.CandidateCount, Stopwatch.GetElapsedTime(started));
+        }
+    }
+
+    private RankReply Score(RankRequest request, in CallBudget budget)
+    {
+        if (!slot.TryAcquire(out var lease))
+            throw new RpcException(new(StatusCode.Unavailable, $"no version of model '{model.Name}' is loaded yet"));
+        using (lease)
+        {
+            var servable = lease.Servable;
+            RankRequestValidation.Require(request, servable);
+            var run = servable.Rent();
+            try
+            {
+                servable.Score(request, run, budget);
+                recent.Offer(request);
+                return RankReplies.From(request, servable, run, model.Name);
+            }
+            finally
+            {
+                servable.Return(run);
+            }
+        }
+    }
+
+    // What is told names the field and the remedy; what went wrong inside goes to the log.
+    private RpcException Failure(Exception e)
+    {
+        switch (e)
+        {
+            case RpcException rpc:
+                return rpc;
+            case ContractException contract:
+                return new(new(StatusCode.InvalidArgument, contract.Message));
+            case TimeoutException:
+                return new(new(StatusCode.DeadlineExceeded, "the deadline passed before the answer was ready"));
+            case OperationCanceledException:
+                return new(new(StatusCode.Cancelled, "the caller cancelled"));
+            case OverloadException overload:
+                var pushback = Math.Ceiling(overload.ExpectedMs).ToString(CultureInfo.InvariantCulture);
+                return new(new(StatusCode.ResourceExhausted, overload.Message), new Metadata { { PushbackTrailer, pushback } });
+            case NonFiniteScoreException or OnnxRuntimeException:
+                log.ScoringFailed(e, slot.Current?.Version ?? 0);
+                return new(new(StatusCode.Internal, "the model could not score this request; the server's log says why"));
+            default:
+                log.RequestFailed(e);
+                return new(new(StatusCode.Internal, "the server failed; its log says why"));
+        }
+    }
+}
+
+/// <summary>The one model this server ranks with.</summary>
+public sealed record RankingModel(string Name);

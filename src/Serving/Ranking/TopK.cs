@@ -1,0 +1,85 @@
+using System.Buffers;
+using System.Numerics;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace KdServing.Serving.Ranking;
+
+/// <summary>The positions of the largest values, best first; of equal values the lower position first. Deterministic; allocates nothing.</summary>
+/// <remarks>
+/// One pass keeps a small pool of values above the worst of the best K so far; most values fail one vectorised comparison.
+/// The pool is cut back to K by sorting when it is full.
+/// </remarks>
+public static class TopK
+{
+    // Room beyond K before the pool is sorted: larger means fewer sorts, smaller keeps it in the first-level cache.
+    private const int Slack = 512;
+
+    /// <param name="values">Finite.</param>
+    /// <param name="best">Written: as many positions as it has room for, at most the number of values.</param>
+    public static void Select(ReadOnlySpan<float> values, Span<int> best)
+    {
+        var k = best.Length;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(k, values.Length, nameof(best));
+        if (k == 0)
+            return;
+        var rented = ArrayPool<ulong>.Shared.Rent(Math.Min(values.Length, k + Slack) + Vector256<float>.Count);
+        var pool = rented.AsSpan();
+        var filled = Scan(values, k, pool);
+        pool = pool[..filled];
+        pool.Sort();
+        for (var i = 0; i < k; i++)
+            best[i] = (int)(uint)pool[i];
+        ArrayPool<ulong>.Shared.Return(rented);
+    }
+
+    private static int Scan(ReadOnlySpan<float> values, int k, Span<ulong> pool)
+    {
+        var limit = pool.Length - Vector256<float>.Count;
+        var worst = float.NegativeInfinity;
+        var filled = 0;
+        var i = 0;
+        for (; i <= values.Length - Vector256<float>.Count; i += Vector256<float>.Count)
+        {
+            var above = Vector256.GreaterThan(Vector256.LoadUnsafe(ref MemoryMarshal.GetReference(values), (nuint)i), Vector256.Create(worst))
+                .ExtractMostSignificantBits();
+            for (; above != 0; above &= above - 1)
+            {
+                var position = i + BitOperations.TrailingZeroCount(above);
+                pool[filled++] = Key(values[position], position);
+            }
+            if (filled >= limit)
+                (filled, worst) = CutBack(pool[..filled], k);
+        }
+        for (; i < values.Length; i++)
+        {
+            if (values[i] > worst)
+                pool[filled++] = Key(values[i], i);
+            if (filled >= limit)
+                (filled, worst) = CutBack(pool[..filled], k);
+        }
+        return filled;
+    }
+
+    // A later value equal to the worst loses to it by position, so only larger ones enter from here on.
+    private static (int Filled, float Worst) CutBack(Span<ulong> pool, int k)
+    {
+        pool.Sort();
+        return pool.Length < k ? (pool.Length, float.NegativeInfinity) : (k, Value(pool[k - 1]));
+    }
+
+    // Ascending order of keys is descending order of values, then ascending order of positions. The bits of a float order like
+    // integers once negative ones are inverted; -0 counts as 0.
+    private static ulong Key(float value, int position)
+    {
+        var bits = BitConverter.SingleToUInt32Bits(value + 0f);
+        var ascending = bits ^ ((uint)((int)bits >> 31) | 0x8000_0000);
+        return ((ulong)~ascending << 32) | (uint)position;
+    }
+
+    private static float Value(ulong key)
+    {
+        var ascending = ~(uint)(key >> 32);
+        return BitConverter.UInt32BitsToSingle(ascending ^ ((uint)(~(int)ascending >> 31) | 0x8000_0000));
+    }
+}

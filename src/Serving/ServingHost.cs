@@ -1,0 +1,197 @@
+using System.Net;
+using KdServing.Contracts;
+using KdServing.Serving.Health;
+using KdServing.Serving.Models;
+using KdServing.Serving.Ranking;
+using KdServing.Serving.Status;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using StackExchange.Redis;
+using IServer = Microsoft.AspNetCore.Hosting.Server.IServer;
+
+namespace KdServing.Serving;
+
+/// <summary>A running server: wires the parts, listens, and takes everything down again in order.</summary>
+public sealed class ServingHost : IAsyncDisposable
+{
+    private readonly WebApplication app;
+    private readonly InferenceRuntime runtime;
+    private readonly NicedThread thread;
+    private readonly ConnectionMultiplexer? redis;
+
+    private ServingHost(WebApplication app, InferenceRuntime runtime, NicedThread thread, ConnectionMultiplexer? redis)
+    {
+        this.app = app;
+        this.runtime = runtime;
+        this.thread = thread;
+        this.redis = redis;
+    }
+
+    /// <summary>Port the gRPC services listen on.</summary>
+    public int Port { get; private set; }
+
+    /// <summary>Port of the status page; null when it is off.</summary>
+    public int? HttpPort { get; private set; }
+
+    public IServiceProvider Services => app.Services;
+
+    /// <summary>Starts to listen; versions are loaded from then on.</summary>
+    /// <param name="logging">Replaces the console as the place log lines go to.</param>
+    /// <exception cref="ContractException">An option makes no sense.</exception>
+    /// <exception cref="InferenceRuntimeException">ONNX Runtime or the device asked for is not there.</exception>
+    /// <exception cref="AddressInUseException">Somebody else listens on the port.</exception>
+    public static async Task<ServingHost> StartAsync(ServingOptions options, Action<ILoggingBuilder>? logging = null)
+    {
+        options.Require();
+        var runtime = InferenceRuntime.Open(options.Device);
+        var redis = options.Redis is null ? null : await ConnectAsync(options.Redis);
+        var thread = new NicedThread("kd-loader", options.LoaderNiceness);
+        var app = Build(options, runtime, thread, redis, logging);
+        var host = new ServingHost(app, runtime, thread, redis);
+        try
+        {
+            await host.ListenAsync(options);
+            return host;
+        }
+        catch (IOException e) when (e.InnerException is AddressInUseException inUse)
+        {
+            await host.DisposeAsync();
+            throw inUse;
+        }
+        catch
+        {
+            await host.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Completes when the process was told to stop and everything in flight is answered.</summary>
+    public Task WaitForShutdownAsync() => app.WaitForShutdownAsync();
+
+    /// <summary>Refuses what is new, answers what is in flight.</summary>
+    public Task StopAsync() => app.StopAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        // Twice is harmless: a stopped host stops at once.
+        await app.StopAsync();
+        var slot = app.Services.GetRequiredService<ServableSlot>();
+        if (slot.Swap(null) is { } servable)
+        {
+            await servable.RetireAsync();
+            servable.Dispose();
+        }
+        await app.DisposeAsync();
+        thread.Dispose();
+        // Dispose of release 1.2.6 waits out its timeout when Redis is away.
+        redis?.Close(allowCommandsToComplete: false);
+        runtime.Dispose();
+    }
+
+    private async Task ListenAsync(ServingOptions options)
+    {
+        var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger<ServingHost>();
+        log.DeviceChosen(runtime.Device, runtime.Reason);
+        app.Lifetime.ApplicationStopping.Register(log.Stopping);
+        // Before the first request: it makes the gauges known.
+        var status = app.Services.GetRequiredService<ServingStatus>();
+        await app.StartAsync();
+        // In the order they were asked for below.
+        var ports = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses
+            .Select(a => BindingAddress.Parse(a).Port).ToList();
+        Port = ports[0];
+        HttpPort = options.HttpPort is null ? null : ports[1];
+        status.Ports = (Port, HttpPort);
+        log.Started(options.Model, options.Repository, Port, HttpPort is { } http ? $"http://{options.Address}:{http}/" : "off");
+    }
+
+    private static WebApplication Build(ServingOptions options, InferenceRuntime runtime, NicedThread thread, ConnectionMultiplexer? redis,
+        Action<ILoggingBuilder>? logging)
+    {
+        var builder = WebApplication.CreateEmptyBuilder(new() { ApplicationName = typeof(ServingHost).Assembly.GetName().Name });
+        builder.WebHost.UseKestrelCore();
+        ConfigureLogging(builder.Logging, logging);
+        ConfigureKestrel(builder, options);
+        builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = options.StopTimeout);
+        builder.Services.AddRoutingCore();
+        builder.Services.AddGrpc();
+        AddParts(builder.Services, options, runtime, thread, redis);
+
+        var app = builder.Build();
+        if (options.HttpPort is not null)
+        {
+            var pages = app.Services.GetRequiredService<StatusPages>();
+            app.MapWhen(c => !HttpProtocol.IsHttp2(c.Request.Protocol), b => b.Run(pages.HandleAsync));
+        }
+        app.UseRouting();
+        app.MapGrpcService<RankingService>();
+        app.MapGrpcService<HealthService>();
+        return app;
+    }
+
+    private static void AddParts(IServiceCollection services, ServingOptions options, InferenceRuntime runtime, NicedThread thread,
+        ConnectionMultiplexer? redis)
+    {
+        var repository = new ModelRepository(options.Repository);
+        services.AddSingleton(new RankingModel(options.Model));
+        services.AddSingleton(options.Limits);
+        services.AddSingleton(runtime);
+        services.AddSingleton<ServableSlot>();
+        services.AddSingleton<SwapLedger>();
+        services.AddSingleton<RecentRequests>();
+        services.AddSingleton<ScoringBufferPool>();
+        services.AddSingleton(new AdmissionGate(options.Limits.Concurrency, options.Limits.MaxQueueMs));
+        services.AddSingleton<RankingMetrics>();
+        services.AddSingleton(p => new PrometheusText(p.GetRequiredService<RankingMetrics>().Meter));
+        services.AddSingleton(p => new LatencySeries(p.GetRequiredService<RankingMetrics>().Latency));
+        services.AddSingleton<RankingService>();
+        services.AddSingleton<HealthService>();
+        services.AddSingleton<ServingStatus>();
+        services.AddSingleton<StatusPages>();
+        services.AddSingleton(p => new ServableLoader(repository, runtime, p.GetRequiredService<ScoringBufferPool>(),
+            p.GetRequiredService<RecentRequests>(), options.WarmUpLimit));
+        services.AddSingleton(p => new ModelSource(options.Model, repository, p.GetRequiredService<ServableLoader>(), thread,
+            p.GetRequiredService<ServableSlot>(), p.GetRequiredService<SwapLedger>(), Feed(p), p.GetRequiredService<ILogger<ModelSource>>()));
+        services.AddHostedService(p => p.GetRequiredService<ModelSource>());
+        services.AddHostedService(p => p.GetRequiredService<LatencySeries>());
+        if (options.StatusFile is { } file)
+            services.AddHostedService(p => new StatusFile(file, p.GetRequiredService<ServingStatus>()));
+
+        AnnouncementFeed? Feed(IServiceProvider p) => redis is null ? null : new(new(redis.GetDatabase(), options.Model), options.Redis!,
+            $"{Environment.MachineName}:{Environment.ProcessId}", p.GetRequiredService<ILogger<AnnouncementFeed>>());
+    }
+
+    private static void ConfigureKestrel(WebApplicationBuilder builder, ServingOptions options) => builder.WebHost.ConfigureKestrel(kestrel =>
+    {
+        var address = IPAddress.Parse(options.Address);
+        kestrel.AddServerHeader = false;
+        kestrel.Listen(address, options.Port, l => l.Protocols = HttpProtocols.Http2);
+        if (options.HttpPort is { } http)
+            kestrel.Listen(address, http, l => l.Protocols = HttpProtocols.Http1);
+        // A request of 1,000 candidates is some 100 KB: windows that hold several, so that one connection is not the limit.
+        kestrel.Limits.Http2.InitialConnectionWindowSize = 8 * 1024 * 1024;
+        kestrel.Limits.Http2.InitialStreamWindowSize = 1024 * 1024;
+        kestrel.Limits.Http2.MaxStreamsPerConnection = 512;
+    });
+
+    private static void ConfigureLogging(ILoggingBuilder logging, Action<ILoggingBuilder>? replacement)
+    {
+        logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning);
+        if (replacement is not null)
+            replacement(logging);
+        else
+            logging.AddSimpleConsole(c => (c.SingleLine, c.TimestampFormat) = (true, "HH:mm:ss "));
+    }
+
+    private static Task<ConnectionMultiplexer> ConnectAsync(string endpoint) => ConnectionMultiplexer.ConnectAsync(
+        new ConfigurationOptions
+        {
+            EndPoints = { endpoint },
+            // Redis may come later, or never: the folder is watched meanwhile.
+            AbortOnConnectFail = false,
+            ConnectRetry = 3,
+            ConnectTimeout = 2000,
+            SyncTimeout = 5000,
+        });
+}

@@ -1,0 +1,38 @@
+namespace KdServing.Serving;
+
+/// <summary>Every message the server logs.</summary>
+internal static partial class ServingLog
+{
+    [LoggerMessage(1, LogLevel.Information, "device {Device}: {Reason}")]
+    public static partial void DeviceChosen(this ILogger log, string device, string reason);
+
+    [LoggerMessage(2, LogLevel.Information, "ranking with model '{Model}' from {Repository} on port {Port}; status page: {Page}")]
+    public static partial void Started(this ILogger log, string model, string repository, int port, string page);
+
+    [LoggerMessage(10, LogLevel.Information, "version {Version} of '{Model}' is in service (before: {Previous}; {Records} records learned)")]
+    public static partial void Swapped(this ILogger log, long version, string model, long previous, long records);
+
+    [LoggerMessage(11, LogLevel.Warning, "version {Version} is refused: {Reason} (version {Current} stays in service)")]
+    public static partial void VersionRefused(this ILogger log, long version, string reason, long current);
+
+    [LoggerMessage(12, LogLevel.Warning, "the model repository can not be read: {Reason}")]
+    public static partial void RepositoryUnreadable(this ILogger log, string reason);
+
+    [LoggerMessage(13, LogLevel.Error, "loading version {Version} failed unexpectedly")]
+    public static partial void LoadFailed(this ILogger log, Exception exception, long version);
+
+    [LoggerMessage(20, LogLevel.Warning, "waiting for Redis at {Endpoint} ({Reason}); until then new versions are found in the repository's folder")]
+    public static partial void RedisAway(this ILogger log, string endpoint, string reason);
+
+    [LoggerMessage(21, LogLevel.Information, "Redis at {Endpoint} answers again")]
+    public static partial void RedisBack(this ILogger log, string endpoint);
+
+    [LoggerMessage(30, LogLevel.Error, "scoring failed with version {Version}")]
+    public static partial void ScoringFailed(this ILogger log, Exception exception, long version);
+
+    [LoggerMessage(31, LogLevel.Error, "a request failed unexpectedly")]
+    public static partial void RequestFailed(this ILogger log, Exception exception);
+
+    [LoggerMessage(40, LogLevel.Information, "stopping: requests in flight are answered, new ones are refused")]
+    public static partial void Stopping(this ILogger log);
+}

@@ -1,0 +1,68 @@
+namespace KdServing.Serving.Status;
+
+/// <summary><c>/status.json</c>. Times are milliseconds since the Unix epoch; null: nothing of the kind yet.</summary>
+public sealed record StatusReport
+{
+    public string Process => "serving";
+
+    public required int Pid { get; init; }
+
+    public required string State { get; init; }
+
+    public required long StartedMs { get; init; }
+
+    public required long UpdatedAtMs { get; init; }
+
+    public required int Port { get; init; }
+
+    public required int? HttpPort { get; init; }
+
+    public required string Model { get; init; }
+
+    public required long? Version { get; init; }
+
+    public required long? WatermarkMs { get; init; }
+
+    public required long? VersionCreatedMs { get; init; }
+
+    public required long? RecordsLearned { get; init; }
+
+    public required IReadOnlyDictionary<string, long>? TeacherVersions { get; init; }
+
+    /// <summary>What the trainer measured when it published the version.</summary>
+    public required IReadOnlyDictionary<string, double>? Metrics { get; init; }
+
+    public required string Device { get; init; }
+
+    public required string DeviceReason { get; init; }
+
+    /// <summary>Null: the server was started without Redis.</summary>
+    public required bool? RedisConnected { get; init; }
+
+    public required long VersionsServed { get; init; }
+
+    public required IReadOnlyDictionary<long, string> VersionsRefused { get; init; }
+
+    public required long Requests { get; init; }
+
+    public required long Errors { get; init; }
+
+    public required IReadOnlyDictionary<string, long> Codes { get; init; }
+
+    public required int InFlight { get; init; }
+
+    public required int Queued { get; init; }
+
+    public required double RssMb { get; init; }
+
+    /// <summary>Since the start; successful requests.</summary>
+    public required LatencySummary LatencyMs { get; init; }
+
+    /// <summary>Second by second, five minutes.</summary>
+    public required IReadOnlyList<LatencyPoint> LatencySeries { get; init; }
+
+    public required IReadOnlyList<SwapEntry> Swaps { get; init; }
+}
+
+/// <summary>Milliseconds.</summary>
+public sealed record LatencySummary(double P50, double P99, double P999, double Max);

@@ -1,0 +1,86 @@
+using Grpc.Net.Client;
+using KdServing.Contracts;
+using KdServing.Serving.Models;
+using KdServing.Serving.Ranking;
+using KdServing.Serving.Status;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace KdServing.Serving.Tests;
+
+/// <summary>A real server on free ports over a repository in a temporary folder, and a real client of it.</summary>
+/// <remarks>Disposing fails the test if the server logged an error that <see cref="Log"/> was not told to expect.</remarks>
+public sealed class RunningServer : IAsyncDisposable
+{
+    private readonly TemporaryFolder folder;
+    private readonly ServingHost host;
+
+    private RunningServer(TemporaryFolder folder, ServingHost host, LogCollector log)
+    {
+        this.folder = folder;
+        this.host = host;
+        Log = log;
+        Repository = new(folder["models"]);
+        Channel = GrpcChannel.ForAddress($"http://127.0.0.1:{host.Port}");
+        Client = new(Channel);
+        Http = new() { BaseAddress = new($"http://127.0.0.1:{host.HttpPort}/") };
+    }
+
+    public LogCollector Log { get; }
+
+    public ModelRepository Repository { get; }
+
+    public GrpcChannel Channel { get; }
+
+    public Contracts.Ranking.RankingClient Client { get; }
+
+    public HttpClient Http { get; }
+
+    public ServingHost Host => host;
+
+    public ServableSlot Slot => host.Services.GetRequiredService<ServableSlot>();
+
+    public SwapLedger Ledger => host.Services.GetRequiredService<SwapLedger>();
+
+    public ModelSource Source => host.Services.GetRequiredService<ModelSource>();
+
+    /// <param name="sample">Published before the server starts; null: a server without a version.</param>
+    public static async Task<RunningServer> StartAsync(SampleStudent? sample, RankingLimits? limits = null, string? redis = null)
+    {
+        var folder = new TemporaryFolder();
+        sample?.Publish(new(folder["models"]));
+        var log = new LogCollector();
+        var host = await ServingHost.StartAsync(new()
+        {
+            Repository = folder["models"],
+            Model = SampleStudent.Model,
+            HttpPort = 0,
+            Redis = redis,
+            Limits = limits ?? new(),
+            WarmUpLimit = TimeSpan.FromMilliseconds(100),
+        }, l => l.AddProvider(log));
+        var server = new RunningServer(folder, host, log);
+        if (sample is not null)
+            await server.ServesAsync(1);
+        return server;
+    }
+
+    /// <summary>Waits until a version is in service.</summary>
+    public Task ServesAsync(long version) => Eventually.HoldsAsync(() => Slot.Current?.Version == version, $"version {version} is in service; log:\n{Log}");
+
+    /// <summary>Waits until a version was refused; its reason.</summary>
+    public async Task<string> RefusesAsync(long version)
+    {
+        await Eventually.HoldsAsync(() => Source.Refused.ContainsKey(version), $"version {version} is refused; log:\n{Log}");
+        return Source.Refused[version];
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Channel.Dispose();
+        Http.Dispose();
+        await host.DisposeAsync();
+        folder.Dispose();
+        Log.RequireNoErrors();
+    }
+}
