@@ -85,7 +85,7 @@ internal sealed class DemoRun(DemoOptions options)
         await parts.StopAsync("distiller", DrainPatience);
         await look.RefreshAsync();
         var newest = look.Distiller.Count("newest_version");
-        await UntilAsync(() => traffic.FirstReplies.ContainsKey(newest), TimeSpan.FromSeconds(15), $"version {newest} to answer a request", required: false);
+        await UntilAsync(() => traffic.Figures.Versions.Any(v => v.Version == newest), TimeSpan.FromSeconds(15), $"version {newest} to answer a request", required: false);
         await traffic.StopAsync();
         await look.RefreshAsync();
         Enter(DemoPhase.Done);

@@ -1,3 +1,5 @@
+using KdServing.LoadTests.Traffic;
+
 namespace KdServing.LoadTests.Demo;
 
 internal enum DemoPhase
@@ -19,6 +21,3 @@ internal enum DemoPhase
 /// <summary>What the live view shows: one look at every process.</summary>
 internal sealed record DemoState(DemoPhase Phase, TimeSpan Elapsed, int Seconds, StatusFile Teacher, StatusFile Distiller,
     StatusFile Serving, TrafficFigures Traffic, IReadOnlyList<string> Messages);
-
-/// <summary>Ranking traffic so far.</summary>
-internal readonly record struct TrafficFigures(long Requests, long Errors, double P50Ms, double P99Ms, double Rps);

@@ -1,21 +1,73 @@
+using Grpc.Net.Client;
+using KdServing.Contracts;
+using KdServing.LoadTests.Traffic;
+
 namespace KdServing.LoadTests.Demo;
 
-/// <summary>The demo's ranking requests: started with the first version, measured from the moment each was due.</summary>
-internal sealed class DemoTraffic(DemoOptions options, DemoDataset dataset, Uri address) : IAsyncDisposable
+/// <summary>The demo's ranking requests: begun with the first version, following the teacher's event time.</summary>
+internal sealed class DemoTraffic : IAsyncDisposable
 {
+    private readonly GrpcChannel channel;
+    private readonly CancellationTokenSource stop = new();
+    private readonly Func<Func<long>, RankingTraffic> open;
+    private RankingTraffic? traffic;
+    private Task running = Task.CompletedTask;
+
+    public DemoTraffic(DemoOptions options, DemoDataset dataset, Uri address)
+    {
+        channel = GrpcChannel.ForAddress(address);
+        open = eventTimeMs => new RankingTraffic(
+            new Ranking.RankingClient(channel),
+            RankingRequests.Open(dataset.Reader, new()
+            {
+                Candidates = options.Candidates,
+                Model = dataset.Schema.Name,
+                SchemaFingerprint = dataset.Schema.Fingerprint,
+                FollowEventTimeMs = eventTimeMs,
+                FromEventTimeMs = eventTimeMs(),
+            }),
+            new() { RatePerSecond = options.Rate });
+    }
+
     public bool Started { get; private set; }
 
-    public TrafficFigures Figures => default;
+    public TrafficFigures Figures => traffic?.Figures()
+        ?? new(0, 0, 0, 0, new Dictionary<string, long>(), [], new(), new());
 
-    public IReadOnlyDictionary<long, long> FirstReplies => new Dictionary<long, long>();
+    public TrafficRecord? Record => traffic?.Record;
 
-    public IReadOnlyList<(long IntendedMs, double LatencyMs)> Samples => [];
+    /// <summary>Sends from now on; the log's history is read in the background first.</summary>
+    /// <param name="eventTimeMs">Event time the teacher has reached.</param>
+    public void Start(Func<long> eventTimeMs)
+    {
+        Started = true;
+        running = Task.Run(async () =>
+        {
+            var opened = open(eventTimeMs);
+            traffic = opened;
+            await opened.RunAsync(stop.Token);
+        });
+    }
 
-    public void Start(Func<long> eventTimeMs) => Started = options.Seconds > 0 && dataset.Name.Length > 0 && address.Port > 0 && eventTimeMs() >= 0;
+    /// <summary>Passes on what broke the generator itself; failed requests are counted, not thrown.</summary>
+    public void ThrowIfFailed()
+    {
+        if (running.IsFaulted)
+            throw new DemoException($"ranking traffic stopped: {running.Exception!.InnerException!.Message}");
+    }
 
-    public void ThrowIfFailed() { }
+    /// <summary>Stops sending and waits for the replies under way.</summary>
+    public async Task StopAsync()
+    {
+        await stop.CancelAsync();
+        await running;
+    }
 
-    public Task StopAsync() => Task.CompletedTask;
-
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    public async ValueTask DisposeAsync()
+    {
+        await stop.CancelAsync();
+        await running.ContinueWith(_ => { }, TaskScheduler.Default);
+        channel.Dispose();
+        stop.Dispose();
+    }
 }

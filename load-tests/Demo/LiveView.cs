@@ -1,4 +1,5 @@
 using System.Globalization;
+using KdServing.LoadTests.Traffic;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 
@@ -40,7 +41,7 @@ internal sealed class LiveView(IAnsiConsole console, bool plain)
         var line = s.Phase <= DemoPhase.Preparing
             ? $"{s.Phase,-9} {s.Elapsed:mm\\:ss}  teacher {s.Teacher.Number("progress") ?? 0:P0}"
             : string.Create(CultureInfo.InvariantCulture,
-                $"{s.Phase,-9} {s.Elapsed:mm\\:ss}  stream {s.Teacher.Number("records_per_second") ?? 0:F0}/s lag {s.Distiller.Count("lag_records")}  loss {s.Distiller.Number("training_loss") ?? double.NaN:F4}  GAUC teacher {Figure(s.Distiller, "teacher")} student {Figure(s.Distiller, "student")}  version {s.Serving.Count("version")}  ranked {s.Traffic.Requests} p50 {s.Traffic.P50Ms:F2} p99 {s.Traffic.P99Ms:F2} ms errors {s.Traffic.Errors}");
+                $"{s.Phase,-9} {s.Elapsed:mm\\:ss}  stream {s.Teacher.Number("records_per_second") ?? 0:F0}/s lag {s.Distiller.Count("lag_records")}  loss {s.Distiller.Number("training_loss") ?? double.NaN:F4}  GAUC teacher {Figure(s.Distiller, "teacher")} student {Figure(s.Distiller, "student")}  version {s.Serving.Count("version")}  ranked {s.Traffic.Requests} p50 {Latency(s, 0.5):F2} p99 {Latency(s, 0.99):F2} ms errors {s.Traffic.ErrorCount}");
         console.WriteLine(line);
     }
 
@@ -69,9 +70,9 @@ internal sealed class LiveView(IAnsiConsole console, bool plain)
                 ("student so far", Spark(studentGauc))),
             Panel("Serving",
                 ("version", $"{s.Serving.Count("version")} ({s.Serving.Text("device") ?? "–"}), {s.Serving.Count("versions_served")} swapped in"),
-                ("requests", $"{s.Traffic.Requests:N0} at {s.Traffic.Rps:F0}/s"),
-                ("latency", string.Create(CultureInfo.InvariantCulture, $"p50 {s.Traffic.P50Ms:F2} ms, p99 {s.Traffic.P99Ms:F2} ms")),
-                ("errors", $"{s.Traffic.Errors:N0}"),
+                ("requests", $"{s.Traffic.Requests:N0} at {s.Traffic.ServedPerSecond:F0}/s"),
+                ("latency", string.Create(CultureInfo.InvariantCulture, $"p50 {Latency(s, 0.5):F2} ms, p99 {Latency(s, 0.99):F2} ms")),
+                ("errors", Errors(s.Traffic)),
                 ("memory", $"{s.Serving.Number("rss_mb") ?? 0:F0} MB")));
         var bar = new BreakdownChart().Width(72).HideTags()
             .AddItem("done", Progress(s), Color.Green).AddItem("left", 1 - Progress(s), Color.Grey);
@@ -111,6 +112,11 @@ internal sealed class LiveView(IAnsiConsole console, bool plain)
     private static string Figure(StatusFile distiller, string scorer) => Fixed(distiller.Number("scorers", scorer, "gauc"), "F4");
 
     private static string Fixed(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? "–";
+
+    private static double Latency(DemoState s, double rank) => s.Traffic.Latency.Count == 0 ? 0 : s.Traffic.Latency.QuantileMs(rank);
+
+    private static string Errors(TrafficFigures traffic) =>
+        traffic.Errors.Count == 0 ? "0" : string.Join(", ", traffic.Errors.Select(e => $"{e.Value:N0} {e.Key}"));
 
     private static string EventTime(long ms) =>
         ms == 0 ? "–" : DateTimeOffset.FromUnixTimeMilliseconds(ms).ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);

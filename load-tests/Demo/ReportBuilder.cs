@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using KdServing.Contracts;
+using KdServing.LoadTests.Traffic;
 
 namespace KdServing.LoadTests.Demo;
 
@@ -14,8 +15,9 @@ internal static class ReportBuilder
         var deadLettered = distiller.Count("dead_lettered");
         var swaps = Swaps(look.Serving);
         var windows = swaps.Select(s => s.Window).ToArray();
-        var freshness = Freshness.Measure(produced, Served(dataset, folder, traffic));
-        var samples = traffic.Samples;
+        var freshness = Freshness.Measure(produced, Served(dataset, folder, figures));
+        var figures = traffic.Figures;
+        var samples = traffic.Record?.Samples() ?? [];
         return new()
         {
             Data = new(dataset.Name, dataset.IsSynthetic ? "synthetic" : "real", produced.Count),
@@ -28,16 +30,18 @@ internal static class ReportBuilder
             TransferRatio = distiller.Number("transfer_ratio"),
             Stream = new(produced.Count, consumed, distiller.Count("acked"), distiller.Count("held_out"), deadLettered,
                 Math.Max(0, produced.Count - consumed - deadLettered), distiller.Count("max_lag_records"), Rate(produced)),
-            Refresh = new(distiller.Count("versions_published"), traffic.FirstReplies.Count, distiller.Count("held_by_gate"), freshness.Unserved,
+            Refresh = new(distiller.Count("versions_published"), figures.Versions.Count, distiller.Count("held_by_gate"), freshness.Unserved,
                 new(freshness.P50Ms, freshness.P99Ms), SwapTimes(swaps)),
-            Serving = new(look.Serving.Text("device") ?? options.Device, traffic.Figures.Requests, traffic.Figures.Errors, options.Candidates,
-                DemoReport.Percentiles.Of(samples.Select(s => s.LatencyMs)),
-                DemoReport.Percentiles.Of(samples.Where(s => windows.Any(w => w.Contains(s.IntendedMs))).Select(s => s.LatencyMs)),
-                traffic.Figures.Rps),
+            Serving = new(look.Serving.Text("device") ?? options.Device, figures.Requests, figures.ErrorCount, options.Candidates,
+                DemoReport.Percentiles.Of(samples.Select(LatencyMs)),
+                DemoReport.Percentiles.Of(samples.Where(s => windows.Any(w => w.Overlaps(s.IntendedUnixMs, s.DoneUnixMs))).Select(LatencyMs)),
+                figures.ServedPerSecond),
             Resources = new(servingRssStart, look.Serving.Number("rss_mb"), distiller.Number("rss_mb")),
             Restarts = restarts,
         };
     }
+
+    private static double LatencyMs(TrafficSample sample) => sample.LatencyUs / 1000.0;
 
     private static JsonNode? Student(StatusFile distiller)
     {
@@ -47,14 +51,14 @@ internal static class ReportBuilder
         return student;
     }
 
-    private static IEnumerable<ServedVersion> Served(DemoDataset dataset, DemoFolder folder, DemoTraffic traffic)
+    private static IEnumerable<ServedVersion> Served(DemoDataset dataset, DemoFolder folder, TrafficFigures traffic)
     {
         var repository = new ModelRepository(folder.Repository);
         var stream = (string)new StreamKeys(dataset.Schema.Name).Logits!;
-        foreach (var (version, firstReplyMs) in traffic.FirstReplies)
+        foreach (var version in traffic.Versions)
         {
-            if (repository.Manifest(dataset.Schema.Name, version).Position.TryGetValue(stream, out var position))
-                yield return new(version, StreamId.Parse(position), firstReplyMs);
+            if (repository.Manifest(dataset.Schema.Name, version.Version).Position.TryGetValue(stream, out var position))
+                yield return new(version.Version, StreamId.Parse(position), version.FirstReplyUnixMs);
         }
     }
 

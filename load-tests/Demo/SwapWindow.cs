@@ -5,5 +5,6 @@ internal readonly record struct SwapWindow(long FromMs, long ToMs)
 {
     public const long AfterDisposalMs = 250;
 
-    public bool Contains(long timeMs) => FromMs <= timeMs && timeMs <= ToMs;
+    /// <summary>True when something that lasted from one time to the other met the swap.</summary>
+    public bool Overlaps(long fromMs, long toMs) => fromMs <= ToMs && toMs >= FromMs;
 }
