@@ -1,2 +1,10 @@
-// placeholder until the verb lands
-return 0;
+using System.CommandLine;
+using KdServing.LoadTests.Demo;
+
+// The verbs of ./kd that play the world around KdServing: the teacher, the recommender services, and all of it at once.
+var root = new RootCommand("Load tests, teacher and traffic replay, and the demo of KdServing.")
+{
+    DemoCommand.Create(),
+};
+// A stop in order takes longer than the default of two seconds.
+return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromMinutes(2) });

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using KdServing.LoadTests.Data;
 using Spectre.Console;
 
 namespace KdServing.LoadTests.Demo;

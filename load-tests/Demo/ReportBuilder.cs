@@ -15,8 +15,8 @@ internal static class ReportBuilder
         var deadLettered = distiller.Count("dead_lettered");
         var swaps = Swaps(look.Serving);
         var windows = swaps.Select(s => s.Window).ToArray();
-        var freshness = Freshness.Measure(produced, Served(dataset, folder, figures));
         var figures = traffic.Figures;
+        var freshness = Freshness.Measure(produced, Served(dataset, folder, figures));
         var samples = traffic.Record?.Samples() ?? [];
         return new()
         {
