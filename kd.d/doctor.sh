@@ -88,7 +88,7 @@ examine_build() {
     if [[ -z $missing ]]; then
       good "native $(basename "$shim") finds its libraries"
     else
-      wrong "native $(basename "$shim") lacks ${missing//$'\n'/;}" "rm -rf compat/TorchSharp/{bin,obj} .kd/built-* && ./kd setup"
+      wrong "native $(basename "$shim") lacks ${missing//$'\n'/;}" "rm -rf .kd/native .kd/built-* && ./kd setup"
     fi
   done
 }
