@@ -33,5 +33,8 @@ internal sealed class DemoFolder
 
     public string ProducedLog => Path.Combine(Root, "produced.log");
 
+    /// <summary>Holds the process id of a part, so that a person can kill it and watch what happens.</summary>
+    public string PidFile(string process) => Path.Combine(Root, process + ".pid");
+
     public string Log(string process) => Path.Combine(Logs, process + ".log");
 }

@@ -26,7 +26,7 @@ internal sealed class DemoRun(DemoOptions options)
             ? "No data given: interactions are generated, with known ground truth. Pass --data DIR for real ones."
             : $"Data: {dataset.Name} from {options.Data}");
 
-        using var parts = new Supervisor(Say);
+        using var parts = new Supervisor(folder, Say);
         var processes = new DemoProcesses(options, dataset, folder);
         var view = new LiveView(AnsiConsole.Console, options.Plain);
         DemoReport? report = null;

@@ -12,7 +12,7 @@ internal static class Installation
 
     public static string Serving => Program("src/Serving", "KdServing.Serving.dll");
 
-    public static string LoadTests => Path.Combine(AppContext.BaseDirectory, "KdServing.LoadTests.dll");
+    public static string LoadTests => Program("load-tests", "KdServing.LoadTests.dll");
 
     private static string Program(string project, string file)
     {

@@ -1,7 +1,9 @@
+using System.Globalization;
+
 namespace KdServing.LoadTests.Demo;
 
 /// <summary>Keeps the parts of the demo running: says when one died and starts it again, which continues where it was.</summary>
-internal sealed class Supervisor(Action<string> say) : IDisposable
+internal sealed class Supervisor(DemoFolder folder, Action<string> say) : IDisposable
 {
     private const int MaxRestarts = 5;
 
@@ -14,7 +16,7 @@ internal sealed class Supervisor(Action<string> say) : IDisposable
 
     public ChildProcess Start(ChildSpec spec)
     {
-        var child = ChildProcess.Start(spec);
+        var child = Launch(spec);
         children.Add(child);
         return child;
     }
@@ -41,7 +43,7 @@ internal sealed class Supervisor(Action<string> say) : IDisposable
                     $"{child.Spec.Name} {child.ExitReason()}{(count > MaxRestarts ? $" for the {count}th time" : "")}. Its last lines ({child.Spec.LogPath}):\n  {string.Join("\n  ", child.LogTail(8))}");
             }
             say($"{child.Spec.Name} (pid {child.Id}) {child.ExitReason()}; starting it again");
-            children[i] = ChildProcess.Start(child.Spec);
+            children[i] = Launch(child.Spec);
             child.Dispose();
         }
     }
@@ -61,5 +63,12 @@ internal sealed class Supervisor(Action<string> say) : IDisposable
     {
         foreach (var child in children)
             child.Dispose();
+    }
+
+    private ChildProcess Launch(ChildSpec spec)
+    {
+        var child = ChildProcess.Start(spec);
+        File.WriteAllText(folder.PidFile(spec.Name), child.Id.ToString(CultureInfo.InvariantCulture));
+        return child;
     }
 }
