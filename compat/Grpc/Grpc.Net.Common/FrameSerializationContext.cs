@@ -128,7 +128,9 @@ internal sealed class FrameSerializationContext : SerializationContext, IBufferW
     private void WriteFrame(ReadOnlySpan<byte> payload)
     {
         ThrowIfTooLarge(payload.Length);
-        if (_format.Compression is null)
+
+        // .NET compresses nothing to nothing, which is not a valid gzip stream.
+        if (_format.Compression is null || payload.IsEmpty)
         {
             WriteHeader(isCompressed: false, payload.Length);
             _output!.Write(payload);

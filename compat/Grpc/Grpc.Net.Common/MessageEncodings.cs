@@ -56,6 +56,9 @@ internal sealed class MessageEncodings
     public static void Decompress(
         ICompressionProvider provider, in ReadOnlySequence<byte> compressed, int? maxLength, PooledBufferWriter output)
     {
+        if (compressed.IsEmpty)
+            return;
+
         using var source = PipeReader.Create(compressed).AsStream();
         try
         {
