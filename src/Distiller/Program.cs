@@ -1,2 +1,90 @@
-// placeholder until the verb lands
-return 0;
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using KdServing.Contracts;
+using KdServing.Distiller;
+using KdServing.Distiller.Students;
+using KdServing.Distiller.Training;
+using StackExchange.Redis;
+
+const int Failed = 1;
+const int BadConfiguration = 2;
+
+var config = new Option<FileInfo>("--config") { Description = "distiller.json: losses, optimiser, refresh, checkpoint.", Required = true };
+var schema = new Option<FileInfo?>("--schema") { Description = "schema.json; by default the one beside distiller.json." };
+var student = new Option<FileInfo?>("--student") { Description = "student.json; by default the one beside distiller.json." };
+var redis = new Option<string>("--redis") { Description = "Redis, HOST:PORT.", DefaultValueFactory = _ => "127.0.0.1:6379" };
+var repository = new Option<DirectoryInfo>("--repository") { Description = "Model repository to publish to.", DefaultValueFactory = _ => new("models") };
+var state = new Option<DirectoryInfo>("--state") { Description = "Folder of checkpoints.", DefaultValueFactory = _ => new("state") };
+var status = new Option<FileInfo?>("--status") { Description = "File to which the status is written once a second, as JSON." };
+var frozenAfter = new Option<double?>("--frozen-after-seconds") { Description = "Keep the version live after so many seconds as a frozen comparison." };
+var untilIdle = new Option<double?>("--until-idle-seconds") { Description = "Stop when the stream has been silent for so many seconds." };
+
+var root = new RootCommand("Trains a student on a stream of teacher logits and publishes its versions.")
+{
+    config, schema, student, redis, repository, state, status, frozenAfter, untilIdle,
+};
+root.SetAction((arguments, _) => RunAsync(arguments));
+var parsed = root.Parse(args);
+if (parsed.Errors.Count == 0)
+    return await parsed.InvokeAsync();
+await parsed.InvokeAsync();
+return BadConfiguration;
+
+async Task<int> RunAsync(ParseResult arguments)
+{
+    using var stop = new CancellationTokenSource();
+    using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+    using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+    try
+    {
+        var file = arguments.GetValue(config)!;
+        var settings = DistillerConfig.Parse(Read(file.FullName, "--config"));
+        var beside = file.DirectoryName!;
+        var features = FeatureSchema.Parse(Read(arguments.GetValue(schema)?.FullName ?? Path.Combine(beside, "schema.json"), "--schema"));
+        var shape = StudentConfig.Parse(Read(arguments.GetValue(student)?.FullName ?? Path.Combine(beside, "student.json"), "--student"));
+        var options = new DistillerOptions(arguments.GetValue(redis)!, arguments.GetValue(repository)!.FullName,
+            arguments.GetValue(state)!.FullName, arguments.GetValue(status)?.FullName,
+            arguments.GetValue(frozenAfter), arguments.GetValue(untilIdle));
+        TorchSharp.torch.set_num_threads(settings.Threads);
+        using var connection = Connect(options.Redis);
+        using var loop = new DistillationLoop(features, shape, settings, options, connection.GetDatabase());
+        await loop.RunAsync(stop.Token);
+        return 0;
+    }
+    catch (ContractException e)
+    {
+        DistillerLog.Error(e.Message);
+        return BadConfiguration;
+    }
+    catch (OperationCanceledException) when (stop.IsCancellationRequested)
+    {
+        return 0;
+    }
+    catch (Exception e) when (e is IOException or UnauthorizedAccessException or RedisException or NotFiniteNumberException)
+    {
+        DistillerLog.Error(e.Message);
+        return Failed;
+    }
+
+    void Stop(PosixSignalContext signal)
+    {
+        signal.Cancel = true;
+        stop.Cancel();
+    }
+}
+
+static string Read(string path, string option) => File.Exists(path)
+    ? File.ReadAllText(path)
+    : throw new ContractException(option, $"no file {path}");
+
+static ConnectionMultiplexer Connect(string endpoint)
+{
+    try
+    {
+        return ConnectionMultiplexer.Connect($"{endpoint},abortConnect=false,connectRetry=3,connectTimeout=2000,syncTimeout=10000");
+    }
+    catch (ArgumentException e)
+    {
+        throw new ContractException("--redis", $"'{endpoint}' is not HOST:PORT ({e.Message})");
+    }
+}

@@ -59,6 +59,32 @@ public sealed class LogitStreamReader(IDatabase redis, string model, FeatureSche
     public Task TrimAsync(StreamId durable) =>
         redis.ExecuteAsync("XTRIM", keys.Logits, "MINID", "~", durable.ToString());
 
+    /// <summary>
+    /// Frees exactly what is at or before a durable position; then how many entries wait, and how many were ever added to the
+    /// stream. The growth of the second less what was read since is how far a reader lags.
+    /// </summary>
+    public async Task<(long Waiting, long Added)> BacklogAsync(StreamId durable)
+    {
+        await redis.ExecuteAsync("XTRIM", keys.Logits, "MINID", durable.ToString());
+        // MINID keeps the entry of that id.
+        await redis.ExecuteAsync("XDEL", keys.Logits, durable.ToString());
+        return ((long)await redis.ExecuteAsync("XLEN", keys.Logits), await AddedAsync());
+    }
+
+    /// <summary>Entries ever added to the stream; 0 while it does not exist.</summary>
+    public async Task<long> AddedAsync()
+    {
+        if (!await redis.KeyExistsAsync(keys.Logits))
+            return 0;
+        var info = (RedisResult[])(await redis.ExecuteAsync("XINFO", "STREAM", keys.Logits))!;
+        for (var i = 0; i + 1 < info.Length; i += 2)
+        {
+            if ((string?)info[i] == "entries-added")
+                return (long)info[i + 1];
+        }
+        return 0;
+    }
+
     private LogitStreamEntry Parse(RedisResult[] entry)
     {
         var id = StreamId.Parse((string)entry[0]!);

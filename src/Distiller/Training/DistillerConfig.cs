@@ -1,0 +1,110 @@
+using System.Text.Json;
+using KdServing.Contracts;
+using KdServing.Distiller.Losses;
+using KdServing.Distiller.Publishing;
+
+namespace KdServing.Distiller.Training;
+
+/// <summary><c>checkpoint</c> of distiller.json.</summary>
+public sealed record CheckpointConfig
+{
+    public double EverySeconds { get; init; } = 10;
+
+    /// <summary>Checkpoints kept.</summary>
+    public int Keep { get; init; } = 3;
+}
+
+/// <summary><c>evaluation</c> of distiller.json.</summary>
+public sealed record EvaluationConfig
+{
+    /// <summary>Train a second student, of the same seed and batches, from labels alone. Doubles the cost of a step.</summary>
+    public bool LabelsOnly { get; init; } = true;
+
+    /// <summary>Impressions of the gate set that candidate and incumbent are compared on: the last so many.</summary>
+    public int GateWindow { get; init; } = 256;
+}
+
+/// <summary><c>distiller.json</c>: what is learned, from which losses, and when it is published.</summary>
+public sealed record DistillerConfig
+{
+    // Here a null is a mistake, not a value.
+    private static readonly JsonSerializerOptions Options = new(ContractJson.Options) { RespectNullableAnnotations = true };
+
+    /// <summary>Name of the model: its folder in the repository and its keys in Redis.</summary>
+    public string? Model { get; init; }
+
+    public IReadOnlyList<KdLossConfig> Kd { get; init; } = [];
+
+    public HardLabelConfig HardLabel { get; init; } = new();
+
+    public OptimizerConfig Optimizer { get; init; } = new();
+
+    /// <summary>Stream entries a step.</summary>
+    public int BatchRecords { get; init; } = 32;
+
+    /// <summary>A batch that is not full is learned when nothing has arrived for so long.</summary>
+    public double IdleSeconds { get; init; } = 0.5;
+
+    public RefreshPolicy Refresh { get; init; } = new();
+
+    public CheckpointConfig Checkpoint { get; init; } = new();
+
+    public EvaluationConfig Evaluation { get; init; } = new();
+
+    public ulong Seed { get; init; } = 1;
+
+    /// <summary>Compute threads of torch.</summary>
+    public int Threads { get; init; } = 1;
+
+    /// <exception cref="ContractException">Names the field and what it must be.</exception>
+    public static DistillerConfig Parse(string json)
+    {
+        DistillerConfig config;
+        try
+        {
+            config = JsonSerializer.Deserialize<DistillerConfig>(json, Options)
+                ?? throw new ContractException("distiller", "is empty");
+        }
+        catch (JsonException e)
+        {
+            throw new ContractException("distiller", $"is not valid: {e.Message}");
+        }
+        config.Require();
+        return config;
+    }
+
+    private void Require()
+    {
+        Identifier.Require(Model, "model");
+        Optimizer.Dense.Require("optimizer.dense");
+        RequireEmbedding(Optimizer.Embedding);
+        RequireRange(BatchRecords, 1, 4096, "batch_records");
+        RequireRange(Threads, 1, 256, "threads");
+        RequireRange(Checkpoint.Keep, 1, 1000, "checkpoint.keep");
+        RequireRange(Evaluation.GateWindow, 1, 100_000, "evaluation.gate_window");
+        RequirePositive(IdleSeconds, "idle_seconds");
+        RequirePositive(Checkpoint.EverySeconds, "checkpoint.every_seconds");
+        Refresh.Require("refresh");
+    }
+
+    private static void RequireEmbedding(RowOptimizerOptions options)
+    {
+        RequirePositive(options.LearningRate, "optimizer.embedding.learning_rate");
+        RequirePositive(options.InitialAccumulator, "optimizer.embedding.initial_accumulator");
+        RequirePositive(options.Epsilon, "optimizer.embedding.epsilon");
+        if (!(options.InitialScale >= 0) || !float.IsFinite(options.InitialScale))
+            throw new ContractException("optimizer.embedding.initial_scale", $"is {options.InitialScale}; must be 0 or more");
+    }
+
+    private static void RequirePositive(double value, string field)
+    {
+        if (!(value > 0) || !double.IsFinite(value))
+            throw new ContractException(field, $"is {value}; must be above 0");
+    }
+
+    private static void RequireRange(int value, int low, int high, string field)
+    {
+        if (value < low || value > high)
+            throw new ContractException(field, $"is {value}; must be from {low} to {high}");
+    }
+}

@@ -1,0 +1,112 @@
+using System.Runtime.InteropServices;
+using KdServing.Contracts;
+using KdServing.Distiller.Losses;
+using KdServing.Distiller.Students;
+using static TorchSharp.torch;
+
+namespace KdServing.Distiller.Training;
+
+/// <summary><c>optimizer</c> of distiller.json.</summary>
+public sealed record OptimizerConfig
+{
+    public DenseOptimizerOptions Dense { get; init; } = new();
+
+    public RowOptimizerOptions Embedding { get; init; } = new();
+}
+
+/// <summary>A student with its rows and optimisers: everything that changes when it learns. One thread.</summary>
+public sealed class Learner : IDisposable
+{
+    private readonly Objective objective;
+
+    /// <param name="seed">Two learners of one seed begin with identical weights and rows, whatever their objectives.</param>
+    public Learner(FeatureSchema schema, StudentConfig config, OptimizerConfig optimizer, ulong seed, Objective objective)
+    {
+        this.objective = objective;
+        Student = Student.Create(config, schema, seed);
+        Embeddings = new(schema, optimizer.Embedding, seed);
+        Adam = new(Student.named_parameters().Select(p => (p.name, p.parameter)), optimizer.Dense);
+    }
+
+    public Student Student { get; }
+
+    public SparseEmbeddings Embeddings { get; }
+
+    public DenseAdam Adam { get; }
+
+    public PhaseTimes Phases { get; } = new();
+
+    /// <summary>Weighted loss of the last batch learned; NaN before the first.</summary>
+    public double Loss { get; private set; } = double.NaN;
+
+    /// <summary>Unweighted losses of the last batch by name.</summary>
+    public IReadOnlyDictionary<string, double> Losses => objective.Values;
+
+    /// <summary>Dense weights and embedding elements.</summary>
+    public long ParameterCount => Student.ParameterCount + Embeddings.Tables.Sum(t => (long)t.Rows * t.Width);
+
+    /// <summary>Scores the batch, then learns it: one forward pass for both.</summary>
+    /// <param name="logits">[N × T] row-major: what the student said before it saw the labels.</param>
+    /// <returns>False when the batch held nothing to learn from.</returns>
+    /// <exception cref="NotFiniteNumberException">The loss is not a number; nothing was applied.</exception>
+    public bool ScoreAndLearn(FeatureBatch batch, Span<float> logits)
+    {
+        using var scope = NewDisposeScope();
+        Phases.Begin();
+        var user = Embeddings.Gather(batch.User);
+        var item = Embeddings.Gather(batch.Item);
+        var live = Student.Signature.LiveWidth == 0 ? null : Embeddings.Gather(batch.Live);
+        Phases.EndGather();
+        var output = Student.call(Input(batch, user, item, live));
+        Floats(output, logits);
+        Phases.EndForward();
+        var loss = objective.Value(output, batch);
+        if (loss is null)
+            return false;
+        Loss = loss.ToDouble();
+        if (!double.IsFinite(Loss))
+            throw new NotFiniteNumberException($"training loss is {Loss}: {string.Join(", ", Losses.Select(l => $"{l.Key} {l.Value}"))}; lower optimizer learning rates", Loss);
+        Phases.EndLoss();
+        loss.backward();
+        Phases.EndBackward();
+        Adam.Step();
+        Embeddings.Accumulate(batch.User, user.grad!);
+        Embeddings.Accumulate(batch.Item, item.grad!);
+        if (live is not null)
+            Embeddings.Accumulate(batch.Live, live.grad!);
+        Embeddings.Step();
+        Phases.EndApply();
+        return true;
+    }
+
+    /// <summary>What it would say now; [N × T] row-major.</summary>
+    public void Score(FeatureBatch batch, Span<float> logits) => Score(Student, Embeddings.Tables, batch, logits);
+
+    public void Dispose()
+    {
+        Adam.Dispose();
+        Embeddings.Dispose();
+        Student.Dispose();
+    }
+
+    internal static void Score(Student student, IReadOnlyList<EmbeddingTable> tables, FeatureBatch batch, Span<float> logits)
+    {
+        using var quiet = no_grad();
+        using var scope = NewDisposeScope();
+        var live = student.Signature.LiveWidth == 0 ? null : RowGather.Gather(tables, batch.Live);
+        Floats(student.call(Input(batch, RowGather.Gather(tables, batch.User), RowGather.Gather(tables, batch.Item), live)), logits);
+    }
+
+    private static StudentInput Input(FeatureBatch batch, Tensor user, Tensor item, Tensor? live)
+    {
+        var rowOf = empty([batch.Candidates], dtype: ScalarType.Int64);
+        MemoryMarshal.AsBytes(batch.RowOf).CopyTo(rowOf.bytes);
+        return new(user, item, live, rowOf, batch.UniformCandidates);
+    }
+
+    private static void Floats(Tensor output, Span<float> logits)
+    {
+        using var dense = output.detach().cpu();
+        MemoryMarshal.Cast<byte, float>(dense.bytes).CopyTo(logits);
+    }
+}

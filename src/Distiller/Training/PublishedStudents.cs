@@ -1,0 +1,63 @@
+namespace KdServing.Distiller.Training;
+
+/// <summary>Published versions that are still compared with: the newest, the one live in Serving, the frozen one. One thread.</summary>
+public sealed class PublishedStudents : IDisposable
+{
+    private readonly SortedDictionary<long, FrozenStudent> versions = [];
+
+    /// <summary>The incumbent of the promotion gate.</summary>
+    public FrozenStudent? Newest => versions.Count == 0 ? null : versions[versions.Keys.Last()];
+
+    /// <summary>What Serving ranks with; without a server, the newest.</summary>
+    public FrozenStudent? Live { get; private set; }
+
+    /// <summary>The version that was live when <see cref="Freeze"/> was called.</summary>
+    public FrozenStudent? Frozen { get; private set; }
+
+    public void Add(FrozenStudent student) => versions.Add(student.Version, student);
+
+    /// <summary>Notes which version a server took last; null: no server has said so.</summary>
+    public void SetLive(long? version)
+    {
+        if (version is null)
+            Live = Newest;
+        // A server may rank with a version from before this process knew any: then nothing here can score as it does.
+        else if (versions.TryGetValue(version.Value, out var student))
+            Live = student;
+    }
+
+    /// <summary>From now on the live version is compared with as <c>student_frozen</c>. False while none is live.</summary>
+    public bool Freeze()
+    {
+        Frozen ??= Live;
+        return Frozen is not null;
+    }
+
+    /// <summary>Continues with the version frozen by the run before.</summary>
+    public void RestoreFrozen(FrozenStudent student)
+    {
+        if (!versions.ContainsKey(student.Version))
+            versions.Add(student.Version, student);
+        Frozen = versions[student.Version];
+    }
+
+    /// <summary>Frees versions that nothing will compare with again. Not while another thread scores with one.</summary>
+    public void Prune()
+    {
+        if (Newest is null)
+            return;
+        var oldest = Live?.Version ?? 0;
+        foreach (var version in versions.Keys.Where(v => v < oldest && v != Newest.Version && v != Frozen?.Version).ToList())
+        {
+            versions[version].Dispose();
+            versions.Remove(version);
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var student in versions.Values)
+            student.Dispose();
+        versions.Clear();
+    }
+}
