@@ -1,5 +1,7 @@
+using Google.Protobuf;
 using KdServing.Contracts;
 using KdServing.Distiller.Evaluation;
+using KdServing.Distiller.Publishing;
 using KdServing.Distiller.Training;
 
 namespace KdServing.Distiller.Checkpoints;
@@ -11,6 +13,7 @@ public sealed class Checkpointing(CheckpointStore store, FeatureSchema schema, s
     private const string StudentFile = "student.safetensors";
     private const string LabelsOnlyFile = "labels_only.safetensors";
     private const string EvaluationFile = "evaluation.bin";
+    private const string GateSetFile = "gate_set.bin";
 
     private Task<Saved?>? saving;
 
@@ -20,12 +23,14 @@ public sealed class Checkpointing(CheckpointStore store, FeatureSchema schema, s
     public bool IsBusy => saving is { IsCompleted: false };
 
     /// <summary>Starts writing the state of now. Call between two steps, when not busy.</summary>
-    public void Begin(Learner student, Learner? labelsOnly, StreamProgress progress, ProgressiveEvaluation evaluation, long frozenVersion)
+    public void Begin(Learner student, Learner? labelsOnly, StreamProgress progress, ProgressiveEvaluation evaluation, GateSet gateSet,
+        long frozenVersion)
     {
         var states = new List<(string File, LearnerState State)> { (StudentFile, new(student)) };
         if (labelsOnly is not null)
             states.Add((LabelsOnlyFile, new(labelsOnly)));
         var evaluated = evaluation.Save();
+        var heldOut = gateSet.Records.ToArray();
         var saved = new Saved(progress.Position, progress.Counters);
         var manifest = new CheckpointManifest
         {
@@ -42,7 +47,7 @@ public sealed class Checkpointing(CheckpointStore store, FeatureSchema schema, s
             FrozenVersion = frozenVersion,
             Files = new Dictionary<string, VersionFile>(),
         };
-        saving = Task.Run(() => Save(states, evaluated, manifest, saved));
+        saving = Task.Run(() => Save(states, evaluated, heldOut, manifest, saved));
     }
 
     /// <summary>The checkpoint that became durable since the last call; null when none did.</summary>
@@ -60,7 +65,7 @@ public sealed class Checkpointing(CheckpointStore store, FeatureSchema schema, s
 
     /// <summary>Puts everything back to the newest good checkpoint; null when there is none.</summary>
     /// <exception cref="ContractException">The checkpoint belongs to another model, schema or student.</exception>
-    public CheckpointManifest? Restore(Learner student, Learner? labelsOnly, StreamProgress progress, ProgressiveEvaluation evaluation)
+    public CheckpointManifest? Restore(Learner student, Learner? labelsOnly, StreamProgress progress, ProgressiveEvaluation evaluation, GateSet gateSet)
     {
         if (store.Newest(DistillerLog.Warn) is not var (path, manifest))
             return null;
@@ -85,10 +90,12 @@ public sealed class Checkpointing(CheckpointStore store, FeatureSchema schema, s
         try
         {
             evaluation.Restore(File.ReadAllBytes(Path.Combine(path, EvaluationFile)));
+            using var heldOut = File.OpenRead(Path.Combine(path, GateSetFile));
+            gateSet.Restore(heldOut);
         }
-        catch (InvalidDataException e)
+        catch (Exception e) when (e is InvalidDataException or InvalidProtocolBufferException)
         {
-            DistillerLog.Warn($"metrics begin anew: {e.Message}");
+            DistillerLog.Warn($"metrics and gate set begin anew: {e.Message}");
         }
         return manifest;
     }
@@ -101,12 +108,13 @@ public sealed class Checkpointing(CheckpointStore store, FeatureSchema schema, s
         LearnerState.Restore(file, learner);
     }
 
-    private Saved? Save(List<(string File, LearnerState State)> states, byte[] evaluated, CheckpointManifest manifest, Saved saved)
+    private Saved? Save(List<(string File, LearnerState State)> states, byte[] evaluated, TeacherRecord[] heldOut, CheckpointManifest manifest, Saved saved)
     {
         try
         {
             var files = states.ToDictionary(s => s.File, s => (Action<Stream>)s.State.Write);
             files[EvaluationFile] = stream => stream.Write(evaluated);
+            files[GateSetFile] = stream => GateSet.Save(heldOut, stream);
             store.Save(files, written => manifest with { Files = written });
             return saved;
         }

@@ -25,8 +25,8 @@ public sealed class GateSet(int capacity)
         records.Enqueue(record);
     }
 
-    /// <summary>Writes the records, for the checkpoint.</summary>
-    public void Save(Stream stream)
+    /// <summary>Writes records, for the checkpoint. Any thread.</summary>
+    public static void Save(IReadOnlyCollection<TeacherRecord> records, Stream stream)
     {
         foreach (var record in records)
             record.WriteDelimitedTo(stream);

@@ -67,7 +67,7 @@ public sealed class DistillationLoop : IDisposable
         scores = new(schema);
         evaluation = new([Scorer.Teacher, Scorer.Student, Scorer.StudentLatest, .. labelsOnly is null ? [] : (Scorer[])[Scorer.StudentLabelsOnly]],
             config.HardLabel.LogQCorrection, config.Seed);
-        gateSet = new(config.Evaluation.GateWindow);
+        gateSet = new(config.Gate.Window);
         repository = new(options.RepositoryFolder);
         writer = new(repository, model, config.Refresh);
         weights = new(Path.Combine(options.StateFolder, "published"), repository, model, schema, studentConfig);
@@ -80,7 +80,7 @@ public sealed class DistillationLoop : IDisposable
     {
         Restore();
         var stream = new LogitStream(reader, progress.Position, options.Redis);
-        var publisher = new VersionPublisher(schema, config.Model!, writer, announcements, weights, stream);
+        var publisher = new VersionPublisher(schema, config.Model!, config.Gate, repository, writer, announcements, weights, stream);
         var examinedBefore = progress.Counters.Examined;
         WriteStatus("waiting");
         await stream.InsistAsync(() => backlog.StartAsync(progress.Position), stop);
@@ -139,7 +139,7 @@ public sealed class DistillationLoop : IDisposable
                 continue;
             counters = counters with { Consumed = counters.Consumed + 1 };
             progress.Observe(record);
-            if (GateSet.Holds(record))
+            if (GateSet.IsHeldOut(record.RequestId))
             {
                 gateSet.Add(record);
                 counters = counters with { HeldOut = counters.HeldOut + 1 };
@@ -167,7 +167,7 @@ public sealed class DistillationLoop : IDisposable
 
     private void BeginRefresh(VersionPublisher publisher, CancellationToken stop)
     {
-        var recent = learned.Count > 0 ? learned : [.. gateSet.Take()];
+        var recent = learned.Count > 0 ? learned : [.. gateSet.Records];
         if (recent.Count == 0)
             return;
         learnedAtRefresh = progress.Counters.Learned;
@@ -179,14 +179,14 @@ public sealed class DistillationLoop : IDisposable
             if (value is { } v && double.IsFinite(v))
                 named[name] = v;
         }
-        publisher.Begin(student, recent, new(new Dictionary<string, string> { [reader.StreamKey] = progress.Position.ToString() },
-            progress.WatermarkMs, progress.TeacherVersions.ToDictionary(), progress.Counters.Learned, named), published.Frozen?.Version ?? 0, stop);
+        publisher.Begin(student, recent, [.. gateSet.Records], new(new Dictionary<string, string> { [reader.StreamKey] = progress.Position.ToString() },
+            progress.WatermarkMs, progress.TeacherVersions.ToDictionary(), progress.Counters.Learned, named), published, stop);
     }
 
     private void BeginCheckpoint()
     {
         meter.BeginCheckpoint();
-        checkpointing.Begin(student, labelsOnly, progress, evaluation, published.Frozen?.Version ?? 0);
+        checkpointing.Begin(student, labelsOnly, progress, evaluation, gateSet, published.Frozen?.Version ?? 0);
     }
 
     // What the background threads finished takes effect here, between two steps.
@@ -199,8 +199,6 @@ public sealed class DistillationLoop : IDisposable
             {
                 versionsPublished++;
                 published.Add(version);
-                DistillerLog.Info($"version {version.Version} published ({outcome.Manifest!.Kind.ToString().ToLowerInvariant()}, "
-                    + $"{outcome.Manifest.RecordsLearned} records learned, loss {meter.Loss:0.0000})");
             }
         }
         if (!publisher.IsBusy)
@@ -235,7 +233,7 @@ public sealed class DistillationLoop : IDisposable
 
     private void Restore()
     {
-        if (checkpointing.Restore(student, labelsOnly, progress, evaluation) is not { } manifest)
+        if (checkpointing.Restore(student, labelsOnly, progress, evaluation, gateSet) is not { } manifest)
         {
             DistillerLog.Info($"no checkpoint in {options.StateFolder}: model '{config.Model}' begins, {student.ParameterCount:N0} parameters");
             return;

@@ -19,9 +19,6 @@ public sealed record EvaluationConfig
 {
     /// <summary>Train a second student, of the same seed and batches, from labels alone. Doubles the cost of a step.</summary>
     public bool LabelsOnly { get; init; } = true;
-
-    /// <summary>Impressions of the gate set that candidate and incumbent are compared on: the last so many.</summary>
-    public int GateWindow { get; init; } = 256;
 }
 
 /// <summary><c>distiller.json</c>: what is learned, from which losses, and when it is published.</summary>
@@ -46,6 +43,8 @@ public sealed record DistillerConfig
     public double IdleSeconds { get; init; } = 0.5;
 
     public RefreshPolicy Refresh { get; init; } = new();
+
+    public GatePolicy Gate { get; init; } = new();
 
     public CheckpointConfig Checkpoint { get; init; } = new();
 
@@ -81,10 +80,10 @@ public sealed record DistillerConfig
         RequireRange(BatchRecords, 1, 4096, "batch_records");
         RequireRange(Threads, 1, 256, "threads");
         RequireRange(Checkpoint.Keep, 1, 1000, "checkpoint.keep");
-        RequireRange(Evaluation.GateWindow, 1, 100_000, "evaluation.gate_window");
         RequirePositive(IdleSeconds, "idle_seconds");
         RequirePositive(Checkpoint.EverySeconds, "checkpoint.every_seconds");
         Refresh.Require("refresh");
+        Gate.Require("gate");
     }
 
     private static void RequireEmbedding(RowOptimizerOptions options)

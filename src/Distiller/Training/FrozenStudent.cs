@@ -9,19 +9,16 @@ public sealed class FrozenStudent : IDisposable
     private readonly Student student;
     private readonly IReadOnlyList<EmbeddingTable> tables;
 
-    /// <param name="version">0: not published.</param>
     /// <param name="tables">Taken over; nobody may write them.</param>
     public FrozenStudent(long version, DenseStudent dense, IReadOnlyList<EmbeddingTable> tables)
     {
         Version = version;
-        Dense = dense;
         student = Student.Create(dense);
         this.tables = tables;
     }
 
-    public long Version { get; }
-
-    public DenseStudent Dense { get; }
+    /// <summary>0 until it is published.</summary>
+    public long Version { get; internal set; }
 
     internal Student Module => student;
 
