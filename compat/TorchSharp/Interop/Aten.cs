@@ -41,15 +41,15 @@ internal static class Aten
     // Shape and indexing.
     internal static readonly Operator
         reshape = Op(), view = Op(), t = Op(), transpose__int = Op(), permute = Op(), squeeze = Op(), squeeze__dim = Op(), unsqueeze = Op(), narrow = Op(), slice__Tensor = Op(),
-        select__int = Op(), index_select = Op(), index__Tensor = Op(), index_put = Op(), index_put_ = Op(), index_add = Op(), index_add_ = Op(), index_copy = Op(), index_copy_ = Op(), index_fill__int_Scalar = Op(), gather = Op(), scatter__src = Op(), scatter__value = Op(),
+        select__int = Op(), index_select = Op(), index__Tensor = Op(), index_put_ = Op(), index_add = Op(), index_add_ = Op(), index_copy = Op(), index_copy_ = Op(), index_fill__int_Scalar = Op(), gather = Op(), scatter__src = Op(), scatter__value = Op(),
         scatter___src = Op(), scatter___value = Op(), scatter_add = Op(), scatter_add_ = Op(), take_along_dim = Op(), cat = Op(), stack = Op(), split__Tensor = Op(), split_with_sizes = Op(), chunk = Op(), unbind__int = Op(),
-        expand = Op(), expand_as = Op(), contiguous = Op(), clone = Op(), detach = Op(), detach_ = Op(), copy_ = Op(), fill___Scalar = Op(), fill___Tensor = Op(), zero_ = Op(),
-        flatten__using_ints = Op(), repeat = Op(), repeat_interleave__self_int = Op(), repeat_interleave__self_Tensor = Op(), masked_fill__Scalar = Op(), masked_fill__Tensor = Op(),
+        expand = Op(), expand_as = Op(), contiguous = Op(), clone = Op(), detach = Op(), detach_ = Op(), copy_ = Op(), fill___Scalar = Op(), zero_ = Op(),
+        flatten__using_ints = Op(), repeat = Op(), repeat_interleave__self_int = Op(), repeat_interleave__self_Tensor = Op(), masked_fill__Scalar = Op(),
         masked_fill___Scalar = Op(), masked_select = Op(), triu = Op(), tril = Op(), flip = Op(), roll = Op(), diagonal = Op(), diag = Op(), movedim__int = Op(), _to_copy = Op(), one_hot = Op(), _unique2 = Op();
 
     // Products and distances.
     internal static readonly Operator
-        matmul = Op(), mm = Op(), bmm = Op(), mv = Op(), addmm = Op(), baddbmm = Op(), dot = Op(), outer = Op(), einsum = Op(), linear = Op(), bilinear = Op(), cdist = Op(), cosine_similarity = Op(), pairwise_distance = Op();
+        matmul = Op(), mm = Op(), bmm = Op(), mv = Op(), addmm = Op(), baddbmm = Op(), dot = Op(), outer = Op(), einsum = Op(), linear = Op(), cdist = Op(), cosine_similarity = Op(), pairwise_distance = Op();
 
     // Losses, normalisation, tables.
     internal static readonly Operator
@@ -59,7 +59,7 @@ internal static class Aten
     // Creation and random numbers.
     internal static readonly Operator
         empty__memory_format = Op(), zeros = Op(), ones = Op(), full = Op(), arange__start_step = Op(), linspace = Op(), eye__m = Op(), rand = Op(), randn = Op(), randint__low = Op(), randperm = Op(),
-        empty_like = Op(), zeros_like = Op(), ones_like = Op(), full_like = Op(), rand_like = Op(), randn_like = Op(), bernoulli = Op(), multinomial = Op(), uniform_ = Op(), normal_ = Op(), bernoulli___float = Op(), exponential_ = Op();
+        empty_like = Op(), zeros_like = Op(), ones_like = Op(), full_like = Op(), rand_like = Op(), randn_like = Op(), bernoulli = Op(), multinomial = Op(), uniform_ = Op(), normal_ = Op();
 
     // `add___Tensor` is the in-place add_ with overload Tensor: the overload starts after the last double underscore.
     private static Operator Op([CallerMemberName] string field = "")

@@ -10,8 +10,8 @@ internal sealed unsafe class Operator(string name, string overload = "")
     /// <summary>The operator's full name, as in <c>native_functions.yaml</c>.</summary>
     public string Name => overload.Length == 0 ? name : $"{name}.{overload}";
 
-    /// <summary>Whether any call has been made.</summary>
-    public bool IsResolved => _handle != 0;
+    /// <summary>Calls so far; approximate when threads race.</summary>
+    public long Calls { get; private set; }
 
     /// <summary>Calls an operator that returns one tensor.</summary>
     public torch.Tensor Call(params ReadOnlySpan<Argument> arguments)
@@ -87,6 +87,7 @@ internal sealed unsafe class Operator(string name, string overload = "")
             NativeMethods.Check(NativeMethods.kd_operator("aten::" + name, overload, out var handle));
             _handle = handle;
         }
+        Calls++;
         var words = 0;
         foreach (ref readonly var argument in arguments)
             words += argument.Reference is Array list ? Words(list) : 0;

@@ -31,6 +31,45 @@ public abstract class OptimizerHelper : torch.optim.Optimizer
             own.State[i].LoadStateDict(state_dict.State[i]);
     }
 
+    public void save_state_dict(string location)
+    {
+        using var writer = new BinaryWriter(File.Create(location));
+        save_state_dict(writer);
+    }
+
+    public void load_state_dict(string location)
+    {
+        using var reader = new BinaryReader(File.OpenRead(location));
+        load_state_dict(reader);
+    }
+
+    public void save_state_dict(BinaryWriter writer)
+    {
+        var state = state_dict();
+        writer.Write(GetType().Name);
+        writer.Write7BitEncodedInt(state.Options.Count);
+        writer.Write7BitEncodedInt(state.State.Count);
+        foreach (var options in state.Options)
+            options.SaveStateDict(writer);
+        foreach (var one in state.State)
+            one.SaveStateDict(writer);
+    }
+
+    /// <exception cref="InvalidDataException">The stream holds the state of another kind of optimiser.</exception>
+    public void load_state_dict(BinaryReader reader)
+    {
+        var kind = reader.ReadString();
+        if (kind != GetType().Name)
+            throw new InvalidDataException($"Mismatched optimizer type: expected '{GetType().Name}', but found '{kind}' in the loaded stream.");
+        var own = state_dict();
+        RequireSame(reader.Read7BitEncodedInt(), own.Options.Count, "parameter groups");
+        RequireSame(reader.Read7BitEncodedInt(), own.State.Count, "states");
+        foreach (var options in own.Options)
+            options.LoadStateDict(reader);
+        foreach (var one in own.State)
+            one.LoadStateDict(reader);
+    }
+
     public void to(torch.Device device)
     {
         foreach (var state in _state.Values)

@@ -5,25 +5,15 @@ public static partial class torch
 {
     public static Tensor abs(Tensor input) => input.abs();
 
-    public static Tensor abs_(Tensor input) => input.abs_();
-
     public static Tensor ceil(Tensor input) => input.ceil();
 
-    public static Tensor ceil_(Tensor input) => input.ceil_();
-
     public static Tensor exp(Tensor input) => input.exp();
-
-    public static Tensor exp_(Tensor input) => input.exp_();
 
     public static Tensor expm1(Tensor input) => input.expm1();
 
     public static Tensor floor(Tensor input) => input.floor();
 
-    public static Tensor floor_(Tensor input) => input.floor_();
-
     public static Tensor log(Tensor input) => input.log();
-
-    public static Tensor log_(Tensor input) => input.log_();
 
     public static Tensor log10(Tensor input) => input.log10();
 
@@ -33,23 +23,13 @@ public static partial class torch
 
     public static Tensor neg(Tensor input) => input.neg();
 
-    public static Tensor neg_(Tensor input) => input.neg_();
-
     public static Tensor reciprocal(Tensor input) => input.reciprocal();
-
-    public static Tensor reciprocal_(Tensor input) => input.reciprocal_();
 
     public static Tensor rsqrt(Tensor input) => input.rsqrt();
 
-    public static Tensor rsqrt_(Tensor input) => input.rsqrt_();
-
     public static Tensor sign(Tensor input) => input.sign();
 
-    public static Tensor sign_(Tensor input) => input.sign_();
-
     public static Tensor sqrt(Tensor input) => input.sqrt();
-
-    public static Tensor sqrt_(Tensor input) => input.sqrt_();
 
     public static Tensor square(Tensor input) => input.square();
 
@@ -71,13 +51,7 @@ public static partial class torch
 
     public static Tensor sigmoid(Tensor input) => input.sigmoid();
 
-    public static Tensor sigmoid_(Tensor input) => input.sigmoid_();
-
     public static Tensor tanh(Tensor input) => input.tanh();
-
-    public static Tensor tanh_(Tensor input) => input.tanh_();
-
-    public static Tensor relu_(Tensor input) => input.relu_();
 
     public static Tensor silu(Tensor input) => input.silu();
 
