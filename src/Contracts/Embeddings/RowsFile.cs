@@ -61,7 +61,7 @@ public static class RowsFile
                 throw new ContractException("rows.bin", $"table '{table.Shape.Name}' is stored with another name or shape");
             if (count < 0 || count > rows)
                 throw new ContractException("rows.bin", $"table '{name}' holds {count} of {rows} rows");
-            var numbers = count == rows ? default : MemoryMarshal.Cast<byte, int>(cursor.Take(checked(count * sizeof(int))));
+            var numbers = count == rows ? default : MemoryMarshal.Cast<byte, int>(cursor.Take((long)count * sizeof(int)));
             cursor.Align(64);
             for (var i = 0; i < count; i++)
             {
@@ -72,6 +72,8 @@ public static class RowsFile
             }
             applied += count;
         }
+        if (!cursor.IsAtEnd)
+            throw new ContractException("rows.bin", "goes on after its last table");
         return applied;
     }
 
@@ -82,12 +84,14 @@ public static class RowsFile
 
         public int Int32() => MemoryMarshal.Read<int>(Take(sizeof(int)));
 
-        public ReadOnlySpan<byte> Take(int bytes)
+        public readonly bool IsAtEnd => position == file.Length;
+
+        public ReadOnlySpan<byte> Take(long bytes)
         {
             if (bytes < 0 || bytes > file.Length - position)
                 throw new ContractException("rows.bin", "is cut short");
-            var taken = file.Slice(position, bytes);
-            position += bytes;
+            var taken = file.Slice(position, (int)bytes);
+            position += (int)bytes;
             return taken;
         }
 

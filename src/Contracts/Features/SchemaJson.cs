@@ -48,9 +48,31 @@ internal sealed class SchemaJson
         }
         catch (JsonException e)
         {
-            throw new ContractException("schema", $"is not valid: {e.Message}");
+            throw Explain(e);
         }
     }
+
+    // The serialiser speaks of .NET types; whoever writes the file knows fields.
+    private static ContractException Explain(JsonException e)
+    {
+        if (e.Path is not { Length: > 2 } path)
+            return new("schema", $"is not valid JSON: {e.Message}");
+        var field = path[2..];
+        if (e.Message.Contains("could not be mapped", StringComparison.Ordinal))
+            return new(field, "is unknown; remove it or correct its name");
+        var expected = field[(field.LastIndexOf('.') + 1)..] switch
+        {
+            "side" => Names<FeatureSide>(),
+            "kind" => Names<FeatureKind>(),
+            "volatility" => Names<Volatility>(),
+            "transform" => Names<NumericTransform>(),
+            _ => null,
+        };
+        return new(field, expected is null ? "is of the wrong type" : $"must be one of {expected}");
+    }
+
+    private static string Names<T>() where T : struct, Enum =>
+        string.Join(", ", Enum.GetNames<T>().Select(JsonNamingPolicy.SnakeCaseLower.ConvertName));
 }
 
 /// <summary>How every JSON file of the project is spelled: snake_case, enums by name, unknown fields refused.</summary>

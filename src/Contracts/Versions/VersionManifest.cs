@@ -80,6 +80,13 @@ public sealed record VersionManifest
         if (manifest.Format != CurrentFormat)
             throw new ContractException("manifest.format", $"is {manifest.Format}; this build reads {CurrentFormat}");
         Identifier.Require(manifest.Model, "manifest.model");
+        RequirePresent(manifest.SchemaFingerprint, "schema_fingerprint");
+        RequirePresent(manifest.Signature, "signature");
+        RequirePresent(manifest.Signature.Targets, "signature.targets");
+        RequirePresent(manifest.Position, "position");
+        RequirePresent(manifest.TeacherVersions, "teacher_versions");
+        RequirePresent(manifest.Metrics, "metrics");
+        RequirePresent(manifest.Files, "files");
         if (manifest.Version <= 0)
             throw new ContractException("manifest.version", "must be positive");
         var isBase = manifest.Kind == VersionKind.Base;
@@ -94,6 +101,12 @@ public sealed record VersionManifest
                 throw new ContractException($"manifest.files.{name}", "has no size or hash");
         }
         return manifest;
+    }
+
+    private static void RequirePresent(object? value, string field)
+    {
+        if (value is null)
+            throw new ContractException($"manifest.{field}", "is null");
     }
 
     /// <summary>True when this version has learned from the entry of that stream.</summary>

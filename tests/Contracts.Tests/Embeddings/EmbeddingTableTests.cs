@@ -1,0 +1,141 @@
+using FsCheck;
+using FsCheck.Fluent;
+
+namespace KdServing.Contracts.Tests.Embeddings;
+
+public sealed class EmbeddingTableTests
+{
+    // Three pages, the last one not full.
+    private static readonly TableShape Shape = new("t", 10_000, 3);
+
+    /// <summary>Whatever is written, forked and disposed in whatever order, every table holds what its own history says.</summary>
+    [Fact]
+    public void Forks_behave_as_full_copies() => Prop.ForAll<int[]>(operations =>
+    {
+        var random = new Random(operations.Aggregate(operations.Length, HashCode.Combine));
+        var pairs = new List<(EmbeddingTable Table, float[] Values, SortedSet<int> Dirty)>
+        {
+            (new(Shape), new float[Shape.Rows], []),
+        };
+        for (var step = 0; step < 10 + operations.Length; step++)
+        {
+            var which = random.Next(pairs.Count);
+            var (table, values, dirty) = pairs[which];
+            switch (random.Next(8))
+            {
+                case 0 when pairs.Count < 6:
+                    pairs.Add((table.Fork(), (float[])values.Clone(), []));
+                    break;
+                case 1 when pairs.Count > 1:
+                    table.Dispose();
+                    pairs.RemoveAt(which);
+                    break;
+                case 2:
+                    Assert.Equal(dirty, table.DirtyRows());
+                    Assert.Equal(dirty, table.TakeDirtyRows());
+                    dirty.Clear();
+                    break;
+                default:
+                    // Few distinct rows, so that pages are shared and copied again and again.
+                    var row = random.Next(8) * 1400;
+                    values[row] = step + 1;
+                    dirty.Add(row);
+                    table.Writable(row).Fill(step + 1);
+                    break;
+            }
+        }
+        foreach (var (table, values, dirty) in pairs)
+        {
+            for (var row = 0; row < Shape.Rows; row++)
+                Assert.True(table[row].IndexOfAnyExcept(values[row]) < 0, $"row {row}");
+            Assert.Equal(dirty, table.DirtyRows());
+            table.Dispose();
+        }
+    }).QuickCheckThrowOnFailure();
+
+    [Fact]
+    public void Random_rows_are_a_function_of_seed_row_and_column()
+    {
+        using var a = new EmbeddingTable(Shape, 7, 0.5f);
+        using var b = new EmbeddingTable(Shape with { Rows = 20_000 }, 7, 0.5f);
+        using var other = new EmbeddingTable(Shape, 8, 0.5f);
+        var values = new List<float>();
+        for (var row = 0; row < Shape.Rows; row++)
+        {
+            Assert.True(a[row].SequenceEqual(b[row]));
+            Assert.False(a[row].SequenceEqual(other[row]));
+            values.AddRange(a[row]);
+        }
+        Assert.Empty(a.DirtyRows());
+        Assert.InRange(values.Max(Math.Abs), 0.49, 0.5);
+        // Uniform in ±0.5: mean 0, standard deviation 0.5/√3; 30,000 values, five standard errors.
+        Assert.InRange(values.Average(), -0.0084, 0.0084);
+        Assert.InRange(Math.Sqrt(values.Average(v => v * v)), 0.28, 0.297);
+    }
+
+    [Fact]
+    public void Rows_outside_are_refused()
+    {
+        using var table = new EmbeddingTable(Shape);
+
+        Assert.Throws<ArgumentOutOfRangeException>(() => table[Shape.Rows].Length);
+        Assert.Throws<ArgumentOutOfRangeException>(() => table[-1].Length);
+        Assert.Throws<ArgumentOutOfRangeException>(() => table.Writable(Shape.Rows).Length);
+    }
+
+    [Fact]
+    public async Task A_fork_is_read_while_the_table_is_written()
+    {
+        using var table = new EmbeddingTable(Shape);
+        for (var round = 1; round <= 200; round++)
+        {
+            for (var row = 0; row < Shape.Rows; row += 97)
+                table.Writable(row).Fill(round);
+            using var fork = table.Fork();
+            var expected = round;
+            var reader = Task.Run(() =>
+            {
+                for (var row = 0; row < Shape.Rows; row += 97)
+                    Assert.True(fork[row].IndexOfAnyExcept(expected) < 0);
+            });
+            for (var row = 0; row < Shape.Rows; row += 97)
+                table.Writable(row).Fill(-round);
+            await reader;
+        }
+    }
+
+    [Fact]
+    public void Memory_goes_back_with_the_last_owner()
+    {
+        var shape = new TableShape("large", 1_000_000, 16);
+        var before = ResidentBytes();
+        for (var round = 0; round < 20; round++)
+        {
+            // 64 MB each, plus copies of a few pages.
+            var table = new EmbeddingTable(shape);
+            var fork = table.Fork();
+            for (var row = 0; row < shape.Rows; row += 50_000)
+                table.Writable(row)[0] = 1;
+            table.Dispose();
+            Assert.Equal(0, fork[0][0]);
+            fork.Dispose();
+        }
+
+        Assert.InRange(ResidentBytes() - before, long.MinValue, 200_000_000);
+    }
+
+    [Fact]
+    public void A_disposed_table_can_not_be_forked_and_disposing_twice_is_harmless()
+    {
+        var table = new EmbeddingTable(Shape);
+        using var fork = table.Fork();
+        table.Dispose();
+        table.Dispose();
+
+        Assert.Throws<ObjectDisposedException>(table.Fork);
+        Assert.Equal(0, fork[1][0]);
+    }
+
+    private static long ResidentBytes() =>
+        long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture) * Environment.SystemPageSize;
+}

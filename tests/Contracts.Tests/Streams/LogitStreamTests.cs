@@ -1,0 +1,223 @@
+using Google.Protobuf;
+using StackExchange.Redis;
+
+namespace KdServing.Contracts.Tests.Streams;
+
+public sealed class LogitStreamTests(RedisServer redis) : IClassFixture<RedisServer>
+{
+    // A model of its own for each test: streams do not mix.
+    private readonly string model = $"m{Guid.NewGuid():n}";
+
+    private LogitStreamReader Reader => new(redis.Database, model, SampleRecord.Schema);
+
+    [Fact]
+    public async Task Records_come_back_in_order_from_any_position()
+    {
+        var writer = new LogitStreamWriter(redis.Database, model, "producer", SampleRecord.Schema);
+        var ids = new List<StreamId>();
+        for (var i = 1; i <= 10; i++)
+            ids.Add(await writer.WriteAsync(SampleRecord.Make(i)));
+
+        var first = await Reader.ReadAsync(StreamId.Zero, 4);
+        var rest = await Reader.ReadAsync(first[^1].Id, 100);
+
+        Assert.Equal(ids, first.Concat(rest).Select(e => e.Id));
+        Assert.All(first.Concat(rest), e => Assert.Null(e.Fault));
+        Assert.Equal(Enumerable.Range(1, 10).Select(i => (ulong)i), first.Concat(rest).Select(e => e.Record!.Sequence));
+        var expected = SampleRecord.Make(7);
+        expected.ProducerId = "producer";
+        Assert.Equal(expected, rest[2].Record);
+        Assert.Empty(await Reader.ReadAsync(ids[^1], 100));
+        Assert.Equal((ids[^1], 10), await Reader.TailAsync());
+        Assert.Equal(ids[0], await Reader.OldestAsync());
+        Assert.Equal(10, writer.Written);
+    }
+
+    [Fact]
+    public async Task An_empty_stream_is_no_error()
+    {
+        Assert.Empty(await Reader.ReadAsync(StreamId.Zero, 10));
+        Assert.Equal((StreamId.Zero, 0), await Reader.TailAsync());
+        Assert.Null(await Reader.OldestAsync());
+    }
+
+    [Fact]
+    public async Task A_malformed_entry_is_a_fault_with_its_reason_and_goes_to_the_dead_letters()
+    {
+        var valid = SampleRecord.Make().ToByteArray();
+        var wrongSchema = SampleRecord.Make();
+        wrongSchema.SchemaFingerprint = 1;
+        RedisValue[][] entries =
+        [
+            ["v", "1", "r", "not a protobuf"],
+            ["v", "1"],
+            ["v", "2", "r", valid],
+            ["r", valid],
+            ["x", "y"],
+            ["v", "1", "r", wrongSchema.ToByteArray()],
+            ["v", "1", "r", valid[..^1]],
+            ["v", "1", "r", valid],
+        ];
+        foreach (var entry in entries)
+            await redis.Database.ExecuteAsync("XADD", [new StreamKeys(model).Logits, "*", .. entry]);
+
+        var read = await Reader.ReadAsync(StreamId.Zero, 100);
+        foreach (var fault in read.Where(e => e.Fault is not null))
+            await Reader.DeadLetterAsync(fault);
+
+        Assert.Equal(["r", "r", "v", "v", "v", "schema_fingerprint", "r", null], read.Select(e => e.Fault?.Field));
+        Assert.Equal(SampleRecord.Make(), read[^1].Record);
+        var dead = (RedisResult[])(await redis.Database.ExecuteAsync("XRANGE", new StreamKeys(model).DeadLetters, "-", "+"))!;
+        Assert.Equal(7, dead.Length);
+        var fields = ((RedisResult[])((RedisResult[])dead[5]!)[1]!).Select(f => (byte[])f!).ToArray();
+        Assert.Equal(["id", read[5].Id.ToString(), "reason"], fields[..3].Select(System.Text.Encoding.UTF8.GetString));
+        Assert.Contains("use the same schema.json", System.Text.Encoding.UTF8.GetString(fields[3]));
+        Assert.Equal(wrongSchema, TeacherRecord.Parser.ParseFrom(fields[5]));
+    }
+
+    [Fact]
+    public async Task A_record_that_breaks_the_schema_is_not_written_and_costs_no_sequence()
+    {
+        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema);
+        await writer.WriteAsync(SampleRecord.Make());
+        var broken = SampleRecord.Make();
+        broken.CandidateCount = 2;
+
+        await Assert.ThrowsAsync<ContractException>(() => writer.WriteAsync(broken));
+        await writer.WriteAsync(SampleRecord.Make());
+
+        Assert.Equal([1UL, 2UL], (await Reader.ReadAsync(StreamId.Zero, 10)).Select(e => e.Record!.Sequence));
+    }
+
+    [Fact]
+    public async Task Repeats_and_gaps_are_seen_by_the_reader()
+    {
+        foreach (var sequence in (int[])[1, 2, 2, 5])
+        {
+            var record = SampleRecord.Make(sequence);
+            await redis.Database.ExecuteAsync("XADD", new StreamKeys(model).Logits, "*", "v", "1", "r", record.ToByteArray());
+        }
+        var sequences = new ProducerSequences();
+
+        var verdicts = (await Reader.ReadAsync(StreamId.Zero, 10)).Select(e => sequences.Observe(e.Record!)).ToArray();
+
+        Assert.Equal([SequenceVerdict.Next, SequenceVerdict.Next, SequenceVerdict.Repeat, SequenceVerdict.AfterGap], verdicts);
+        Assert.Equal((2, 1), (sequences.Missing, sequences.Repeats));
+    }
+
+    [Fact]
+    public async Task Trimming_keeps_what_comes_after_the_position()
+    {
+        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema);
+        var ids = new List<StreamId>();
+        for (var i = 1; i <= 1000; i++)
+            ids.Add(await writer.WriteAsync(SampleRecord.Make(i)));
+
+        await Reader.TrimAsync(ids[899]);
+
+        var (last, length) = await Reader.TailAsync();
+        Assert.Equal(ids[^1], last);
+        // Redis frees whole nodes of its list, so a few older entries may stay.
+        Assert.InRange(length, 100, 300);
+        Assert.Equal(100, (await Reader.ReadAsync(ids[899], 5000)).Count);
+    }
+
+    [Fact]
+    public async Task A_full_stream_makes_the_writer_wait_and_loses_nothing()
+    {
+        var key = new StreamKeys(model).Logits;
+        for (var i = 0; i < 5; i++)
+            await redis.Database.ExecuteAsync("XADD", key, "*", "old", i);
+        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema, maxStreamLength: 5);
+
+        var write = writer.WriteAsync(SampleRecord.Make());
+        while (writer.Waits == 0)
+            await Task.Delay(5);
+        Assert.False(write.IsCompleted);
+        await redis.Database.ExecuteAsync("XTRIM", key, "MAXLEN", 0);
+        await write;
+
+        Assert.Equal(1, writer.Written);
+        Assert.Equal((await write, 1), await Reader.TailAsync());
+    }
+
+    [Fact]
+    public async Task A_writer_that_waits_can_be_cancelled()
+    {
+        await redis.Database.ExecuteAsync("XADD", new StreamKeys(model).Logits, "*", "old", 1);
+        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema, maxStreamLength: 1);
+        using var cancellation = new CancellationTokenSource();
+
+        var write = writer.WriteAsync(SampleRecord.Make(), cancellation.Token);
+        cancellation.Cancel();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => write);
+    }
+
+    [Fact]
+    public async Task A_killed_redis_is_waited_for_and_no_record_is_lost_or_applied_twice()
+    {
+        using var server = RedisServer.Durable();
+        var connection = server.Connect();
+        var writer = new LogitStreamWriter(connection.GetDatabase(), model, "p", SampleRecord.Schema);
+        var reader = new LogitStreamReader(connection.GetDatabase(), model, SampleRecord.Schema);
+        const int Total = 400;
+        using var hundredWritten = new SemaphoreSlim(0);
+        var producing = Task.Run(async () =>
+        {
+            for (var i = 1; i <= Total; i++)
+            {
+                await writer.WriteAsync(SampleRecord.Make(i));
+                if (i == 100)
+                    hundredWritten.Release();
+            }
+        });
+
+        await hundredWritten.WaitAsync();
+        server.Kill();
+        await Assert.ThrowsAnyAsync<Exception>(() => reader.ReadAsync(StreamId.Zero, 10));
+        while (writer.Retries == 0)
+            await Task.Delay(10);
+        server.Restart();
+        await producing.WaitAsync(TimeSpan.FromSeconds(60));
+
+        var sequences = new ProducerSequences();
+        var applied = new List<ulong>();
+        for (var position = StreamId.Zero; ;)
+        {
+            var entries = await reader.ReadAsync(position, 64);
+            if (entries.Count == 0)
+                break;
+            applied.AddRange(entries.Where(e => sequences.Observe(e.Record!) == SequenceVerdict.Next).Select(e => e.Record!.Sequence));
+            position = entries[^1].Id;
+        }
+        Assert.Equal(Enumerable.Range(1, Total).Select(i => (ulong)i), applied);
+        Assert.Equal(0, sequences.Missing);
+        Assert.Equal(Total, writer.Written);
+    }
+
+    [Fact]
+    public async Task Announcements_are_read_back_newest_first()
+    {
+        var announcements = new VersionAnnouncements(redis.Database, model);
+        Assert.Null(await announcements.NewestPublishedAsync());
+        Assert.Null(await announcements.NewestServedAsync());
+
+        await announcements.PublishedAsync(1);
+        await announcements.PublishedAsync(2);
+        await announcements.ServedAsync(1, "server");
+
+        Assert.Equal(2, (await announcements.NewestPublishedAsync())!.Value.Version);
+        Assert.Equal(1, (await announcements.NewestServedAsync())!.Value.Version);
+    }
+
+    [Fact]
+    public void Keys_hold_the_model_and_nothing_else_can()
+    {
+        var keys = new StreamKeys("news");
+        Assert.Equal(["kd:news:logits", "kd:news:labels", "kd:news:versions", "kd:news:swaps", "kd:news:dead", "kd:news:owner"],
+            new[] { keys.Logits, keys.Labels, keys.Versions, keys.Swaps, keys.DeadLetters, keys.Owner }.Select(k => (string)k!));
+        foreach (var name in (string?[])[null, "", "News", "a b", "a:b", "../a", "a\n", new string('a', 65)])
+            Assert.Equal("model", Assert.Throws<ContractException>(() => new StreamKeys(name!)).Field);
+    }
+}
