@@ -1,6 +1,4 @@
-using KdServing.Contracts;
 using KdServing.Distiller.Losses;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace KdServing.Distiller.Tests.Losses;

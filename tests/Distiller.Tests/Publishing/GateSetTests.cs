@@ -12,7 +12,7 @@ public sealed class GateSetTests
         for (var i = 1; i <= 5; i++)
             set.Add(new TeacherRecord { RequestId = $"r{i}", CandidateCount = i });
         using var stream = new MemoryStream();
-        set.Save(stream);
+        GateSet.Save(set.Records, stream);
         stream.Position = 0;
 
         var restored = new GateSet(3);

@@ -1,6 +1,5 @@
 using KdServing.Contracts;
 using KdServing.Distiller.Training;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace KdServing.Distiller.Tests.Training;
