@@ -14,10 +14,11 @@ examine() {
   examine_machine
   examine_sdk
   examine_packages
-  examine_blas
+  examine_algebra
   examine_npm_package
   examine_build
   examine_redis
+  examine_port
   examine_gpu
   if ((problems > 0)); then
     echo "$problems problem(s)"
@@ -57,17 +58,11 @@ examine_packages() {
   missing=$(missing_packages test_only) || note "'./kd test' will also install: $missing"
 }
 
-# Without OpenBLAS the reference BLAS is linked; training is then more than ten times slower.
-examine_blas() {
-  local library chosen
-  for library in libblas.so.3 liblapack.so.3; do
-    chosen=$(readlink -e "/usr/lib/x86_64-linux-gnu/$library") || continue # not installed; named under the packages
-    if [[ $chosen == *openblas* ]]; then
-      good "$library is OpenBLAS"
-    else
-      wrong "$library is $chosen, not OpenBLAS" \
-        "sudo update-alternatives --auto $library-x86_64-linux-gnu"
-    fi
+examine_algebra() {
+  local library
+  for library in $(slow_algebra); do
+    wrong "$library is $(readlink -e "/usr/lib/x86_64-linux-gnu/$library"), not OpenBLAS" \
+      "sudo update-alternatives --auto $library-x86_64-linux-gnu"
   done
 }
 
@@ -99,6 +94,15 @@ examine_redis() {
   good "$("$redis" --version | cut -d ' ' -f 1-3)"
   if [[ $(cat /proc/sys/vm/overcommit_memory 2>/dev/null) == 0 ]]; then
     note "vm.overcommit_memory is 0: a Redis that saves in the background may fail on a full machine (demo's does not save)"
+  fi
+}
+
+examine_port() {
+  local port=8500 # where './kd serve' listens unless told otherwise
+  if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    note "port $port is taken: give './kd serve' another with --port (demo and tests choose free ones)"
+  else
+    good "port $port is free for './kd serve'"
   fi
 }
 

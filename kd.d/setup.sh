@@ -6,7 +6,7 @@ export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_NOLOGO=1 DOTNET_CLI_TELEME
 # MSBuild's worker processes would stay behind for 15 minutes and share the cores with what is measured; so would the
 # compiler server, which gains nothing here (whole solution: 39 s of processor time without it, 42 s with it).
 export MSBUILDDISABLENODEREUSE=1
-export HOME=${HOME:-$state/home} KD_ROOT=$root
+export HOME=${HOME:-$state/home}
 
 app_packages=(ca-certificates g++ libopenblas0-pthread libtorch-dev nodejs npm redis-server)
 test_packages=(libgrpc++-dev pkg-config procps protobuf-compiler protobuf-compiler-grpc python3-torch)
@@ -27,6 +27,10 @@ set_up() {
   if ! is_set_up "$scope"; then
     say "Setting up"
     missing_packages "$scope" >/dev/null || install_packages "$scope"
+    local library
+    for library in $(slow_algebra); do
+      say "  note $library is not OpenBLAS: training will be some ten times slower; './kd doctor' knows the remedy"
+    done
     npm_is_current || run_step "npm package (ONNX Runtime)" npm install_npm_package
     build_is_current "$scope" || build "$scope"
   fi
@@ -124,6 +128,15 @@ keep_redis_from_starting() {
 
 redis_stays_off() {
   [[ ! -d /run/systemd/system ]] || "${as_root[@]}" systemctl disable redis-server || true
+}
+
+# Prints the linear algebra libraries that an administrator has switched away from OpenBLAS. libtorch links whatever is chosen.
+slow_algebra() {
+  local library chosen
+  for library in libblas.so.3 liblapack.so.3; do
+    chosen=$(readlink -e "/usr/lib/x86_64-linux-gnu/$library") || continue
+    if [[ $chosen != *openblas* ]]; then echo "$library"; fi
+  done
 }
 
 # ---- npm package ----------------------------------------------------------------------------------------------
