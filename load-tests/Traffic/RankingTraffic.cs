@@ -19,6 +19,7 @@ public sealed partial class RankingTraffic(Ranking.RankingClient client, Ranking
 
     private readonly TrafficRecord _record = new();
     private readonly BlockingCollection<(double AtSeconds, RankRequest Request)> _prepared = new(PreparedMax);
+    private volatile RankRequest? _first;
     private long _startTicks;
     private long _startUnixMs;
     private long _endTicks;
@@ -64,7 +65,11 @@ public sealed partial class RankingTraffic(Ranking.RankingClient client, Ranking
         try
         {
             for (var at = schedule.NextSeconds(); at < options.Seconds; at = schedule.NextSeconds())
-                _prepared.Add((at, requests.Next(at)), stop);
+            {
+                var request = requests.Next(at);
+                _first ??= request;
+                _prepared.Add((at, request), stop);
+            }
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -80,6 +85,7 @@ public sealed partial class RankingTraffic(Ranking.RankingClient client, Ranking
         // The clock starts when there is something to send, not while the log's history is read.
         while (_prepared.Count == 0 && !_prepared.IsCompleted && !stop.IsCancellationRequested)
             Thread.Sleep(1);
+        WarmUp(stop);
         Volatile.Write(ref _startUnixMs, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
         Volatile.Write(ref _startTicks, Stopwatch.GetTimestamp());
         try
@@ -96,6 +102,23 @@ public sealed partial class RankingTraffic(Ranking.RankingClient client, Ranking
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
+        }
+    }
+
+    private void WarmUp(CancellationToken stop)
+    {
+        try
+        {
+            for (var n = 0; _first is not null && n < options.WarmUpRequests && !stop.IsCancellationRequested; n++)
+            {
+                var request = _first.Clone();
+                request.RequestId = $"warm-up-{n}";
+                client.Rank(request, deadline: DateTime.UtcNow.AddMilliseconds(options.DeadlineMs), cancellationToken: stop);
+            }
+        }
+        catch (RpcException)
+        {
+            // Whatever is wrong will show in the requests that count.
         }
     }
 

@@ -16,6 +16,12 @@ public sealed record TrafficOptions
     /// <summary>Deadline of a request, from its intended send time.</summary>
     public int DeadlineMs { get; init; } = 5000;
 
+    /// <summary>
+    /// Requests sent one after another before the clock starts, not counted: connecting and the client's own compilation would
+    /// else be measured as the server's latency. The first that fails ends them.
+    /// </summary>
+    public int WarmUpRequests { get; init; } = 20;
+
     /// <summary>The server may go back to an older version; otherwise that is the error <c>version_went_back</c>.</summary>
     public bool AllowRollback { get; init; }
 

@@ -7,7 +7,7 @@ namespace KdServing.EndToEnd.Tests.Traffic;
 
 public class RankingTrafficTests
 {
-    private static readonly TrafficOptions Steady = new() { RatePerSecond = 200, Seconds = 0.5, Arrivals = Arrivals.Constant };
+    private static readonly TrafficOptions Steady = new() { RatePerSecond = 200, Seconds = 0.5, Arrivals = Arrivals.Constant, WarmUpRequests = 0 };
 
     [Fact]
     public async Task Every_intended_request_is_accounted_for()
@@ -143,6 +143,23 @@ public class RankingTrafficTests
         var traffic = new RankingTraffic(new Ranking.RankingClient(channel), Requests(), Steady with { Seconds = 0.1 });
         await traffic.RunAsync(CancellationToken.None);
         Assert.Equal(20, traffic.Figures().Errors["Unavailable"]);
+    }
+
+    [Fact]
+    public async Task Warm_up_requests_are_sent_first_and_not_counted()
+    {
+        var ids = new System.Collections.Concurrent.ConcurrentQueue<string>();
+        await using var server = await ScriptedRanking.StartAsync(r =>
+        {
+            ids.Enqueue(r.RequestId);
+            return Task.FromResult(ScriptedRanking.Reply(r, 1));
+        });
+        var traffic = new RankingTraffic(server.Client, Requests(), Steady with { WarmUpRequests = 5 });
+        await traffic.RunAsync(CancellationToken.None);
+
+        Assert.Equal(Enumerable.Range(0, 5).Select(n => $"warm-up-{n}"), ids.Take(5));
+        Assert.Equal(105, ids.Count);
+        Assert.Equal((100, 100), (traffic.Figures().Requests, traffic.Figures().Served));
     }
 
     [Fact]
