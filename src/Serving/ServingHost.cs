@@ -152,7 +152,7 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton(p => new ServableLoader(repository, runtime, p.GetRequiredService<ScoringBufferPool>(),
             p.GetRequiredService<RecentRequests>(), options.WarmUpLimit));
         services.AddSingleton(p => new ModelSource(options.Model, repository, p.GetRequiredService<ServableLoader>(), thread,
-            p.GetRequiredService<ServableSlot>(), p.GetRequiredService<SwapLedger>(), Feed(p), p.GetRequiredService<ILogger<ModelSource>>()));
+            p.GetRequiredService<ServableSlot>(), p.GetRequiredService<SwapLedger>(), Feed(p), options.LookInterval, p.GetRequiredService<ILogger<ModelSource>>()));
         services.AddHostedService(p => p.GetRequiredService<ModelSource>());
         services.AddHostedService(p => p.GetRequiredService<LatencySeries>());
         if (options.StatusFile is { } file)
@@ -177,7 +177,9 @@ public sealed class ServingHost : IAsyncDisposable
 
     private static void ConfigureLogging(ILoggingBuilder logging, Action<ILoggingBuilder>? replacement)
     {
-        logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning);
+        logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning)
+            // The gRPC layer logs each refused call under the service's name: a client must not fill our disk with its mistakes.
+            .AddFilter(typeof(RankingService).FullName, LogLevel.Warning).AddFilter(typeof(HealthService).FullName, LogLevel.Warning);
         if (replacement is not null)
             replacement(logging);
         else

@@ -32,6 +32,9 @@ public sealed record ServingOptions
     /// <summary>How much loading gives way to requests, 0 to 19.</summary>
     public int LoaderNiceness { get; init; } = 10;
 
+    /// <summary>Time between two looks for a new version.</summary>
+    public TimeSpan LookInterval { get; init; } = TimeSpan.FromMilliseconds(100);
+
     /// <summary>Time after which a version is warm enough.</summary>
     public TimeSpan WarmUpLimit { get; init; } = TimeSpan.FromSeconds(1);
 

@@ -18,7 +18,7 @@ public sealed class LogCollector : ILoggerProvider
     public void RequireNoErrors()
     {
         var unexpected = lines.Where(l => l.Level >= LogLevel.Error && !expected.Any(e => l.Text.Contains(e, StringComparison.Ordinal)));
-        Assert.Empty(unexpected.Select(l => l.Text));
+        Assert.True(!unexpected.Any(), $"unexpected errors in the log:\n{string.Join('\n', unexpected.Select(l => l.Text))}");
     }
 
     public ILogger CreateLogger(string categoryName) => new Collector(this, categoryName);

@@ -57,6 +57,7 @@ public sealed class RunningServer : IAsyncDisposable
             HttpPort = 0,
             Redis = redis,
             Limits = limits ?? new(),
+            LookInterval = TimeSpan.FromMilliseconds(10),
             WarmUpLimit = TimeSpan.FromMilliseconds(100),
         }, l => l.AddProvider(log));
         var server = new RunningServer(folder, host, log);
@@ -74,6 +75,10 @@ public sealed class RunningServer : IAsyncDisposable
         await Eventually.HoldsAsync(() => Source.Refused.ContainsKey(version), $"version {version} is refused; log:\n{Log}");
         return Source.Refused[version];
     }
+
+    /// <summary>Waits until every version that was replaced is freed.</summary>
+    public Task DisposedAllButTheLastAsync() => Eventually.HoldsAsync(
+        () => Ledger.Entries().All(e => e.Error is not null || e.From is null || e.DisposedMs is not null), "replaced versions are disposed");
 
     public async ValueTask DisposeAsync()
     {

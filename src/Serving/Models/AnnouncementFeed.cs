@@ -44,7 +44,7 @@ public sealed class AnnouncementFeed(VersionAnnouncements announcements, string 
         catch (Exception e) when (e is RedisException or TimeoutException)
         {
             if (!away)
-                log.RedisAway(endpoint, e.Message.Split('\n', 2)[0]);
+                log.RedisAway(endpoint, e is RedisConnectionException ? "no connection" : e is TimeoutException ? "no answer in time" : e.Message);
             away = true;
             return false;
         }

@@ -115,7 +115,9 @@ public sealed class InferenceRuntime : IDisposable
         return options;
     }
 
-    private static string FirstLine(Exception e) => e.Message.Split('\n', 2)[0].TrimEnd('.', ' ');
+    private static string FirstLine(Exception e) => e is EntryPointNotFoundException
+        ? "this ONNX Runtime is built for the CPU only; it has no CUDA execution provider"
+        : e.Message.Split('\n', 2)[0].TrimEnd('.', ' ');
 }
 
 /// <summary>ONNX Runtime or its device is not there; the message says what to do.</summary>

@@ -12,8 +12,8 @@ namespace KdServing.Serving.Models;
 /// </remarks>
 public sealed class ModelSource : BackgroundService
 {
-    private static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan FolderInterval = TimeSpan.FromSeconds(1);
+    // With Redis at hand the folder is looked at for what an announcement may have missed.
+    private const int TicksBetweenLooks = 10;
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(5);
 
     private readonly string model;
@@ -23,13 +23,15 @@ public sealed class ModelSource : BackgroundService
     private readonly ServableSlot slot;
     private readonly SwapLedger ledger;
     private readonly AnnouncementFeed? announcements;
+    private readonly TimeSpan interval;
     private readonly ILogger<ModelSource> log;
     private readonly Dictionary<long, long> retryAt = [];
     private readonly ConcurrentDictionary<Task, bool> retiring = [];
 
     /// <param name="announcements">Null: the folder is all there is.</param>
+    /// <param name="interval">Time between two looks for a new version.</param>
     public ModelSource(string model, ModelRepository repository, ServableLoader loader, NicedThread thread, ServableSlot slot,
-        SwapLedger ledger, AnnouncementFeed? announcements, ILogger<ModelSource> log)
+        SwapLedger ledger, AnnouncementFeed? announcements, TimeSpan interval, ILogger<ModelSource> log)
     {
         this.model = model;
         this.repository = repository;
@@ -38,6 +40,7 @@ public sealed class ModelSource : BackgroundService
         this.slot = slot;
         this.ledger = ledger;
         this.announcements = announcements;
+        this.interval = interval;
         this.log = log;
     }
 
@@ -51,19 +54,16 @@ public sealed class ModelSource : BackgroundService
     {
         // Leave the caller's thread: the server starts to listen while the first version loads.
         await Task.Yield();
-        var lookedAt = long.MinValue;
-        using var timer = new PeriodicTimer(PollInterval);
+        using var timer = new PeriodicTimer(interval);
         try
         {
-            do
+            for (var tick = 0; ; tick++)
             {
                 var news = announcements is not null && await announcements.HasNewsAsync();
-                if (!news && lookedAt != long.MinValue && Stopwatch.GetElapsedTime(lookedAt) < FolderInterval)
-                    continue;
-                lookedAt = Stopwatch.GetTimestamp();
-                await TakeNewestAsync(stoppingToken);
+                if (news || announcements is not { IsConnected: true } || tick % TicksBetweenLooks == 0)
+                    await TakeNewestAsync(stoppingToken);
+                await timer.WaitForNextTickAsync(stoppingToken);
             }
-            while (await timer.WaitForNextTickAsync(stoppingToken));
         }
         catch (OperationCanceledException)
         {
