@@ -12,17 +12,13 @@ public sealed class LatencyHistogram
 
     private readonly long[] counts = new long[Bucket(MaxMicroseconds) + 1];
     private long maxUs;
-    private long sumUs;
 
     public double MaxMs => Volatile.Read(ref maxUs) / 1000.0;
-
-    public double SumSeconds => Volatile.Read(ref sumUs) / 1e6;
 
     public void Record(TimeSpan duration)
     {
         var us = (long)Math.Clamp(duration.TotalMicroseconds, 0, MaxMicroseconds);
         Interlocked.Increment(ref counts[Bucket(us)]);
-        Interlocked.Add(ref sumUs, us);
         var seen = Volatile.Read(ref maxUs);
         while (us > seen)
         {
@@ -52,15 +48,6 @@ public sealed class LatencyHistogram
                 return UpperUs(b) / 1000.0;
         }
         throw new InvalidOperationException("ranks end with the last bucket");
-    }
-
-    /// <summary>How many counts are at or below a duration.</summary>
-    public static long CountUpTo(ReadOnlySpan<long> counts, TimeSpan duration)
-    {
-        var sum = 0L;
-        for (var b = 0; b < counts.Length && UpperUs(b) <= duration.TotalMicroseconds; b++)
-            sum += counts[b];
-        return sum;
     }
 
     private static int Bucket(long us)

@@ -1,0 +1,50 @@
+using System.Diagnostics;
+using KdServing.Serving.Ranking;
+
+namespace KdServing.Serving.Tests.Ranking;
+
+public sealed class AdmissionGateTests
+{
+    [Fact]
+    public async Task Waiters_enter_one_by_one_in_order()
+    {
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 1000);
+        Assert.True(gate.EnterAsync().IsCompleted);
+        var (second, third) = (gate.EnterAsync(), gate.EnterAsync());
+        Assert.Equal((1, 2), (gate.Running, gate.Waiting));
+        gate.Leave(Stopwatch.GetTimestamp());
+        await second;
+        Assert.False(third.IsCompleted);
+        Assert.Equal((1, 1), (gate.Running, gate.Waiting));
+        gate.Leave(Stopwatch.GetTimestamp());
+        await third;
+        gate.Leave(Stopwatch.GetTimestamp());
+        Assert.Equal((0, 0), (gate.Running, gate.Waiting));
+    }
+
+    // The mean begins at 1 ms: with one served at a time, a queue of 3 ms holds three.
+    [Fact]
+    public void What_would_wait_too_long_is_refused_at_once()
+    {
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 3);
+        for (var i = 0; i < 4; i++)
+            _ = gate.EnterAsync();
+        var e = Assert.Throws<OverloadException>(() => { _ = gate.EnterAsync(); });
+        Assert.Equal(4, e.ExpectedMs);
+        Assert.Equal((1, 3), (gate.Running, gate.Waiting));
+        gate.Leave(Stopwatch.GetTimestamp());
+        _ = gate.EnterAsync();
+    }
+
+    [Fact]
+    public void One_slow_request_does_not_close_the_gate()
+    {
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 3);
+        _ = gate.EnterAsync();
+        gate.Leave(Stopwatch.GetTimestamp() - 5 * Stopwatch.Frequency);
+        // 5 s counted as 3 ms at weight 0.05: the mean is 1.1 ms.
+        for (var i = 0; i < 3; i++)
+            _ = gate.EnterAsync();
+        Assert.Equal((1, 2), (gate.Running, gate.Waiting));
+    }
+}
