@@ -6,7 +6,7 @@ namespace TorchSharp.Utils;
 /// Reads and writes a CPU tensor's elements in row-major order, whatever its strides. Borrows the tensor's memory: use it
 /// only while the tensor lives.
 /// </summary>
-public sealed class TensorAccessor<T> : IEnumerable<T> where T : unmanaged
+public sealed class TensorAccessor<T> : IDisposable, IEnumerable<T> where T : unmanaged
 {
     private readonly torch.Tensor _tensor;
     private readonly long[] _shape;
@@ -40,38 +40,41 @@ public sealed class TensorAccessor<T> : IEnumerable<T> where T : unmanaged
         return result;
     }
 
-    public void CopyTo(T[] array, int arrayIndex = 0, long tensorIndex = 0)
-    {
-        for (var i = tensorIndex; i < Count && arrayIndex < array.Length && !_dense; i++)
-            array[arrayIndex++] = At(i);
-        if (_dense)
-            CopyTo(array.AsSpan(arrayIndex), tensorIndex);
-    }
+    public bool IsReadOnly => false;
+
+    public void CopyTo(T[] array, int arrayIndex = 0, long tensorIndex = 0) => CopyTo(array.AsSpan(), arrayIndex, tensorIndex);
 
     /// <summary>Copies from element <paramref name="tensorIndex"/> on, as many as both sides hold.</summary>
-    public unsafe void CopyTo(Span<T> memory, long tensorIndex = 0)
+    public unsafe void CopyTo(Span<T> array, int arrayIndex = 0, long tensorIndex = 0)
     {
-        var count = (int)Math.Min(Count - tensorIndex, memory.Length);
+        var target = array[arrayIndex..];
+        var count = (int)Math.Min(Count - tensorIndex, target.Length);
         if (_dense)
-            new ReadOnlySpan<T>((T*)_data + tensorIndex, count).CopyTo(memory);
+            new ReadOnlySpan<T>((T*)_data + tensorIndex, count).CopyTo(target);
         else
             for (var i = 0; i < count; i++)
-                memory[i] = At(tensorIndex + i);
+                target[i] = At(tensorIndex + i);
         GC.KeepAlive(_tensor);
     }
 
-    public void CopyFrom(T[] array, int arrayIndex = 0, long tensorIndex = 0) => CopyFrom(array.AsSpan(arrayIndex), tensorIndex);
+    public void CopyFrom(T[] array, int arrayIndex = 0, long tensorIndex = 0) => CopyFrom((ReadOnlySpan<T>)array, arrayIndex, tensorIndex);
 
     /// <summary>Overwrites from element <paramref name="tensorIndex"/> on, as many as both sides hold.</summary>
-    public unsafe void CopyFrom(ReadOnlySpan<T> memory, long tensorIndex = 0)
+    public unsafe void CopyFrom(ReadOnlySpan<T> array, int arrayIndex = 0, long tensorIndex = 0)
     {
-        var count = (int)Math.Min(Count - tensorIndex, memory.Length);
+        var source = array[arrayIndex..];
+        var count = (int)Math.Min(Count - tensorIndex, source.Length);
         if (_dense)
-            memory[..count].CopyTo(new Span<T>((T*)_data + tensorIndex, count));
+            source[..count].CopyTo(new Span<T>((T*)_data + tensorIndex, count));
         else
             for (var i = 0; i < count; i++)
-                ((T*)_data)[LinearOffset(tensorIndex + i)] = memory[i];
+                ((T*)_data)[LinearOffset(tensorIndex + i)] = source[i];
         GC.KeepAlive(_tensor);
+    }
+
+    /// <summary>Nothing: the memory is the tensor's.</summary>
+    public void Dispose()
+    {
     }
 
     public IEnumerator<T> GetEnumerator()

@@ -5,14 +5,17 @@
 set -eu
 out=$1
 here=$(cd "$(dirname "$0")" && pwd)
-prefix=${KD_LIBTORCH:-${CMAKE_PREFIX_PATH:-}}
+prefix=${KD_LIBTORCH:-}
+# CMake's variable counts when it names a libtorch; it is often set for other libraries.
+if [ -z "$prefix" ] && [ -f "${CMAKE_PREFIX_PATH:-}/include/torch/csrc/api/include/torch/torch.h" ]; then prefix=$CMAKE_PREFIX_PATH; fi
 if [ -n "$prefix" ]; then
   include=$prefix/include; lib=$prefix/lib
 else
   include=/usr/include; lib=$(dirname "$(ls /usr/lib/*/libtorch_cpu.so /usr/lib/libtorch_cpu.so 2>/dev/null | head -n 1)" 2>/dev/null || true)
 fi
 if [ ! -f "$include/torch/csrc/api/include/torch/torch.h" ]; then
-  echo "libtorch's headers are not under $include: run './kd setup' or 'apt-get install libtorch-dev libopenblas0-pthread', or set KD_LIBTORCH" >&2
+  # MSBuild shows a line of this form as the build's error.
+  echo "build.sh : error KD0001: libtorch's headers are not under $include. Run './kd setup' or 'apt-get install g++ libtorch-dev libopenblas0-pthread', or set KD_LIBTORCH to the folder of another libtorch." >&2
   exit 1
 fi
 abi=

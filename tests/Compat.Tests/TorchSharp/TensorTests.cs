@@ -46,6 +46,8 @@ public sealed class TensorTests : IDisposable
         Span<float> part = stackalloc float[2];
         target.data<float>().CopyTo(part, tensorIndex: 3);
         Assert.Equal([2f, 3], part.ToArray());
+        target.data<float>().CopyTo(part, 1);
+        Assert.Equal([2f, 0], part.ToArray());
         Assert.Equal(24, target.bytes.Length);
         MemoryMarshal.Cast<byte, float>(target.bytes)[0] = 8;
         Assert.Equal(8, target[0, 0].item<float>());
