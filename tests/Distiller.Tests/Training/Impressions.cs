@@ -11,9 +11,9 @@ internal static class Impressions
 
     public static readonly FeatureSchema Schema = FeatureSchema.Parse("""
         { "name": "tiny", "targets": ["click"], "features": [
-          { "name": "user_id", "side": "user", "kind": "hash", "buckets": 64, "dim": 8 },
-          { "name": "history", "side": "user", "kind": "sequence", "table": "items", "buckets": 128, "dim": 8, "max_length": 3 },
-          { "name": "item_id", "side": "item", "kind": "hash", "table": "items", "buckets": 128, "dim": 8 },
+          { "name": "user_id", "side": "user", "kind": "hash", "buckets": 4096, "dim": 8 },
+          { "name": "history", "side": "user", "kind": "sequence", "table": "items", "buckets": 8192, "dim": 8, "max_length": 3 },
+          { "name": "item_id", "side": "item", "kind": "hash", "table": "items", "buckets": 8192, "dim": 8 },
           { "name": "price", "side": "item", "kind": "numeric" },
           { "name": "clicks", "side": "item", "kind": "numeric", "volatility": "live" } ] }
         """);

@@ -19,7 +19,7 @@ public sealed class LearnerTests
     {
         using var learner = Create(student);
 
-        Learn(learner, 0, 800);
+        Learn(learner, 0, 300);
 
         var batch = Batch(90_000, 50);
         var logits = new float[batch.Candidates];

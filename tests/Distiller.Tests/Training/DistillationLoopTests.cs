@@ -1,0 +1,183 @@
+using System.Text.Json;
+using Google.Protobuf;
+using KdServing.Contracts;
+using KdServing.Distiller.Students;
+using KdServing.Distiller.Training;
+using StackExchange.Redis;
+
+namespace KdServing.Distiller.Tests.Training;
+
+/// <summary>The loop against a real Redis, a real repository and real checkpoints.</summary>
+public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<RedisServer>, IDisposable
+{
+    private const string Student = """{ "family": "two_tower", "user_tower": [8], "item_tower": [8], "live_net": [4] }""";
+
+    private readonly TemporaryFolder folder = new();
+    private readonly string model = $"m{Guid.NewGuid():N}"[..12];
+
+    private string Repository => folder["repository"];
+
+    private string State => folder["state"];
+
+    private StreamKeys Keys => new(model);
+
+    public void Dispose() => folder.Dispose();
+
+    [Fact]
+    public async Task It_learns_publishes_and_acknowledges_all()
+    {
+        await WriteAsync(0, 1500);
+
+        var status = await RunAsync();
+
+        Assert.Equal(1500, Number(status, "consumed"));
+        Assert.Equal(1500, Number(status, "acked"));
+        Assert.InRange(Number(status, "held_out"), 5, 60);
+        Assert.Equal(0, Number(status, "lag_records"));
+        Assert.Equal("stopped", status.GetProperty("phase").GetString());
+        var newest = new ModelRepository(Repository).Versions(model)[^1];
+        var manifest = new ModelRepository(Repository).Manifest(model, newest);
+        Assert.True(manifest.Covers((string)Keys.Logits!, StreamId.Parse(status.GetProperty("position").GetProperty((string)Keys.Logits!).GetString()!)));
+        Assert.Equal(1_700_000_000_000 + 1499, manifest.WatermarkMs);
+        Assert.Equal(15, manifest.TeacherVersions["ranker"]);
+        Assert.Equal(newest, (await new VersionAnnouncements(redis.Database, model).NewestPublishedAsync())!.Value.Version);
+    }
+
+    // The second half continues the first: bit for bit what one run over both halves gives.
+    [Fact]
+    public async Task It_continues_where_it_stopped()
+    {
+        await WriteAsync(0, 640);
+        await RunAsync();
+        await WriteAsync(640, 640);
+        var status = await RunAsync();
+
+        Assert.Equal(1280, Number(status, "consumed"));
+        Assert.Equal(0, Number(status, "missing"));
+        Assert.Equal(0, Number(status, "repeats"));
+        await redis.Database.KeyDeleteAsync(Keys.Logits);
+        await WriteAsync(0, 1280);
+        await RunAsync(state: folder["other-state"], repository: folder["other-repository"]);
+        Assert.Equal(Weights(folder["other-state"]), Weights(State));
+    }
+
+    [Fact]
+    public async Task What_can_not_be_read_becomes_a_dead_letter_and_the_rest_is_learned()
+    {
+        await WriteAsync(0, 40);
+        var foreign = Impressions.Record(40);
+        foreign.SchemaFingerprint ^= 1;
+        await AppendAsync("v", 1, "r", foreign.ToByteArray());
+        await AppendAsync("v", 1, "r", new byte[] { 1, 2, 3 });
+        await AppendAsync("v", 2, "r", Impressions.Record(40).ToByteArray());
+        await AppendAsync("something", "else");
+        await WriteAsync(40, 40);
+
+        var status = await RunAsync();
+
+        Assert.Equal(80, Number(status, "consumed"));
+        Assert.Equal(4, Number(status, "dead_lettered"));
+        Assert.Equal(84, Number(status, "acked"));
+        var reasons = await DeadLettersAsync();
+        Assert.Equal(4, reasons.Count);
+        Assert.Contains("use the same schema.json on both sides", reasons[0], StringComparison.Ordinal);
+        Assert.StartsWith("r: ", reasons[1], StringComparison.Ordinal);
+        Assert.StartsWith("v: ", reasons[2], StringComparison.Ordinal);
+        Assert.StartsWith("v: ", reasons[3], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_repeat_is_applied_once_and_a_gap_is_counted()
+    {
+        await WriteAsync(0, 20);
+        await WriteAsync(15, 5);
+        await WriteAsync(30, 10);
+
+        var status = await RunAsync();
+
+        Assert.Equal(30, Number(status, "consumed"));
+        Assert.Equal(5, Number(status, "repeats"));
+        Assert.Equal(10, Number(status, "missing"));
+    }
+
+    [Fact]
+    public async Task A_folder_that_refuses_stops_nothing_and_acknowledges_nothing()
+    {
+        // A file where a folder must be: every write below it fails, as on a full disk.
+        File.WriteAllText(Repository, "");
+        File.WriteAllText(State, "");
+        await WriteAsync(0, 100);
+        using var stop = new CancellationTokenSource();
+        var run = RunAsync(untilIdleSeconds: null, stop: stop.Token);
+        await UntilAsync(s => Number(s, "consumed") == 100);
+        Assert.Equal(0, Number(Status(), "acked"));
+        Assert.Equal(0, Number(Status(), "versions_published"));
+        Assert.Equal(100, await redis.Database.ExecuteAsync("XLEN", Keys.Logits).ContinueWith(t => (long)t.Result));
+
+        File.Delete(Repository);
+        File.Delete(State);
+        await WriteAsync(100, 50);
+        await UntilAsync(s => Number(s, "acked") == 150 && Number(s, "versions_published") > 0);
+        await stop.CancelAsync();
+
+        Assert.Equal(150, Number(await run, "acked"));
+    }
+
+    [Fact]
+    public async Task State_of_another_schema_is_refused_with_the_remedy()
+    {
+        await WriteAsync(0, 40);
+        await RunAsync();
+
+        var other = FeatureSchema.Parse(Impressions.Schema.Json.Replace("\"buckets\": 4096", "\"buckets\": 4097", StringComparison.Ordinal));
+        var fault = await Assert.ThrowsAsync<ContractException>(() => RunAsync(schema: other));
+
+        Assert.Equal("state", fault.Field);
+        Assert.Contains("schema.json", fault.Reason, StringComparison.Ordinal);
+    }
+
+    private async Task WriteAsync(int first, int count)
+    {
+        for (var r = first; r < first + count; r++)
+            await AppendAsync("v", 1, "r", Impressions.Record(r).ToByteArray());
+    }
+
+    private Task AppendAsync(params object[] fields) => redis.Database.ExecuteAsync("XADD", [Keys.Logits, "*", .. fields]);
+
+    private async Task<JsonElement> RunAsync(double? untilIdleSeconds = 0.7, string? state = null, string? repository = null,
+        FeatureSchema? schema = null, CancellationToken stop = default)
+    {
+        var config = DistillerConfig.Parse($$"""
+            { "model": "{{model}}", "batch_records": 16, "idle_seconds": 0.3, "refresh": { "seconds": 0.3 }, "checkpoint": { "every_seconds": 0.3 },
+              "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "ranker/click" } ] }
+            """);
+        using var loop = new DistillationLoop(schema ?? Impressions.Schema, StudentConfig.Parse(Student), config,
+            new(redis.Endpoint, repository ?? Repository, state ?? State, folder["status.json"], null, untilIdleSeconds), redis.Database);
+        await Task.Run(() => loop.RunAsync(stop), CancellationToken.None);
+        return Status();
+    }
+
+    private JsonElement Status() => JsonDocument.Parse(File.ReadAllBytes(folder["status.json"])).RootElement;
+
+    private async Task UntilAsync(Func<JsonElement, bool> condition)
+    {
+        for (var i = 0; i < 600; i++)
+        {
+            if (File.Exists(folder["status.json"]) && condition(Status()))
+                return;
+            await Task.Delay(50);
+        }
+        Assert.Fail($"still not so after 30 s: {Status()}");
+    }
+
+    private async Task<List<string>> DeadLettersAsync()
+    {
+        var entries = (RedisResult[])(await redis.Database.ExecuteAsync("XRANGE", Keys.DeadLetters, "-", "+"))!;
+        return [.. entries.Select(e => (string)((RedisResult[])((RedisResult[])e!)[1]!)[3]!)];
+    }
+
+    private static byte[] Weights(string state) =>
+        File.ReadAllBytes(Path.Combine(Directory.GetDirectories(Path.Combine(state, "checkpoints")).Order().Last(), "student.safetensors"));
+
+    private static long Number(JsonElement status, string name) => status.GetProperty(name).GetInt64();
+}
