@@ -7,10 +7,11 @@ namespace KdServing.LoadTests.Teaching;
 
 /// <summary>AUC, GAUC and log loss of logits against labels, updated impression by impression. One thread.</summary>
 /// <remarks>
-/// AUC pools the candidates of all impressions. The log loss is that of what is seen: a sampled candidate's logit is s − log q, which
-/// is what the loss trains.
+/// AUC pools the candidates of all impressions. The log loss is what the loss trains: with the correction, a sampled candidate's logit
+/// is s − log q.
 /// </remarks>
-public sealed class ProgressiveMetrics
+/// <param name="correctLogQ">See <see cref="Distiller.Losses.HardLabelConfig.LogQCorrection"/>.</param>
+public sealed class ProgressiveMetrics(bool correctLogQ)
 {
     private HistogramAuc pooled = new();
     private GroupedAuc groups = new();
@@ -42,7 +43,7 @@ public sealed class ProgressiveMetrics
                 continue;
             var positive = states[i] == (byte)LabelState.Positive;
             pooled.Add(logits[i], positive);
-            double seen = logits[i] - logQ[i];
+            double seen = logits[i] - (correctLogQ ? logQ[i] : 0);
             lossSum += Math.Max(seen, 0) + Math.Log(1 + Math.Exp(-Math.Abs(seen))) - (positive ? seen : 0);
             labelled++;
         }

@@ -32,7 +32,7 @@ public sealed class TeacherPreparation(DatasetReader reader, Teacher teacher, do
         var range = PreparationRange.Of(reader, teacher.Config.PreparationImpressions);
         var batch = teacher.NewBatch();
         var impressions = new List<Impression>();
-        var metrics = new ProgressiveMetrics();
+        var metrics = new ProgressiveMetrics(teacher.Config.HardLabel.LogQCorrection);
         var last = new PreparationReport(0, 0, 0, null, null, null);
         long learned = 0, skipped = 0;
         var startedAt = double.NaN;

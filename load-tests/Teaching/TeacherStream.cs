@@ -61,6 +61,7 @@ public sealed class TeacherStream : IDisposable
         writer = new(redis, options.Model, ProducerId, teacher.Schema);
         log = new(options.ProducedLog);
         batch = teacher.NewBatch();
+        Metrics = new(teacher.Config.HardLabel.LogQCorrection);
         rate = new(options.Rate, options.PaceBy);
         // Versions go up across a restart too, although the weights may be a few seconds older.
         firstVersion = Math.Max(teacher.Version, position.TeacherVersion + 1);
@@ -71,7 +72,7 @@ public sealed class TeacherStream : IDisposable
     public string ProducerId { get; }
 
     /// <summary>Of the logits as streamed.</summary>
-    public ProgressiveMetrics Metrics { get; } = new();
+    public ProgressiveMetrics Metrics { get; }
 
     public PhaseClock Phases => phases;
 

@@ -78,7 +78,7 @@ public sealed class TeacherPreparationTests : IDisposable
     {
         using var teacher = fixture.NewTeacher();
         var batch = teacher.NewBatch();
-        var metrics = new ProgressiveMetrics();
+        var metrics = new ProgressiveMetrics(correctLogQ: true);
         for (var epoch = 0; epoch < 6; epoch++)
         {
             metrics.Clear();
