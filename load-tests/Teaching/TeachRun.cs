@@ -10,6 +10,7 @@ namespace KdServing.LoadTests.Teaching;
 internal sealed class TeachRun(TeachOptions options)
 {
     private const double LineSeconds = 5;
+    private const double StreamLineSeconds = 10;
 
     /// <exception cref="ContractException">A configuration or a cached file is not valid.</exception>
     /// <exception cref="DatasetException">The data is not as described.</exception>
@@ -96,6 +97,21 @@ internal sealed class TeachRun(TeachOptions options)
         };
     }
 
+    private static Action StreamLines(StatusReport report)
+    {
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        var next = StreamLineSeconds;
+        return () =>
+        {
+            if (clock.Elapsed.TotalSeconds < next)
+                return;
+            next += StreamLineSeconds;
+            var s = report.Current;
+            var at = DateTimeOffset.FromUnixTimeMilliseconds(s.EventTimeMs).ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture);
+            Say($"  {s.Produced,9:N0} records, {s.RecordsPerSecond:F0}/s, at {at} UTC, version {s.TeacherVersion}: GAUC {s.Gauc ?? double.NaN:F4}  AUC {s.Auc ?? double.NaN:F4}");
+        };
+    }
+
     private void Stream(DatasetReader reader, Teacher teacher, StatusReport report, CancellationToken cancellation)
     {
         var positionFile = options.Status is null ? null : options.Status + ".position";
@@ -112,7 +128,10 @@ internal sealed class TeachRun(TeachOptions options)
             ProducedLog = options.ProducedLog,
             PositionFile = positionFile,
             Seconds = options.Seconds,
-        }, report, position);
+        }, report, position)
+        {
+            BatchStreamed = StreamLines(report),
+        };
         report.Current = report.Current with { Phase = TeacherPhase.Streaming, Progress = 0, Auc = null, Gauc = null };
         Say($"streaming to {options.Redis} as producer {stream.ProducerId}");
         var phase = stream.Run(cancellation);

@@ -76,6 +76,9 @@ public sealed class TeacherStream : IDisposable
 
     public PhaseClock Phases => phases;
 
+    /// <summary>Called on the streaming thread when a batch has been written and learned.</summary>
+    public Action? BatchStreamed { get; init; }
+
     public ReplayPosition Position => position;
 
     /// <summary>Streams until the time is over, the data ends, or it is cancelled; then everything is written and the position kept.</summary>
@@ -167,6 +170,7 @@ public sealed class TeacherStream : IDisposable
         }
         position.Save(options.PositionFile);
         Report(TeacherPhase.Streaming);
+        BatchStreamed?.Invoke();
     }
 
     private void AddOutputs(TeacherRecord record, ScoredBatch scored, int i)

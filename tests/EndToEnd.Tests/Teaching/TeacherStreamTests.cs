@@ -61,19 +61,15 @@ public sealed class TeacherStreamTests(RedisServer redis) : IClassFixture<RedisS
         var positionFile = Path.Combine(fixture.Folder, "resume.position");
         using (var cancellation = new CancellationTokenSource())
         using (var teacher = fixture.NewTeacher())
-        using (var first = fixture.NewStream(teacher, redis.Database, "resume", positionFile))
         {
-            // Stopped from inside, between two batches.
-            var stop = new Thread(() =>
+            var batches = 0;
+            using var first = fixture.NewStream(teacher, redis.Database, "resume", positionFile, batchStreamed: () =>
             {
-                while (first.Position.Produced < 50)
-                    Thread.Yield();
-                cancellation.Cancel();
+                if (++batches == 7)
+                    cancellation.Cancel();
             });
-            stop.Start();
             Assert.Equal(TeacherPhase.Stopped, first.Run(cancellation.Token));
-            stop.Join();
-            Assert.InRange(first.Position.Produced, 50, TeachingFixture.Replayed - 1);
+            Assert.Equal(7 * fixture.Config.BatchImpressions, first.Position.Produced);
         }
 
         using (var teacher = fixture.NewTeacher(seed: 9))
@@ -93,20 +89,31 @@ public sealed class TeacherStreamTests(RedisServer redis) : IClassFixture<RedisS
         Assert.Equal(versions.Order(), versions);
     }
 
-    // Redis dies in the middle and comes back: the same records, none missing, none out of order.
+    // Redis dies in the middle and comes back when the teacher has noticed: the same records, none missing, none out of order.
     [Fact]
     public async Task SurvivesARestartOfRedis()
     {
         using var durable = RedisServer.Durable();
         var database = durable.Connect().GetDatabase();
         using var teacher = fixture.NewTeacher();
-        using var stream = fixture.NewStream(teacher, database, "restart");
-        using var running = new BlockingRun(() => stream.Run(CancellationToken.None));
-        while (stream.Position.Produced < 40)
-            await Task.Yield();
-        durable.Kill();
-        durable.Restart();
-        Assert.Equal(TeacherPhase.Done, running.Result());
+        using var report = new StatusReport(null);
+        var batches = 0;
+        Task? back = null;
+        using var stream = fixture.NewStream(teacher, database, "restart", report: report, batchStreamed: () =>
+        {
+            if (++batches != 5)
+                return;
+            durable.Kill();
+            back = Task.Run(async () =>
+            {
+                while (report.Current.Retries == 0)
+                    await Task.Delay(20);
+                durable.Restart();
+            });
+        });
+        Assert.Equal(TeacherPhase.Done, stream.Run(CancellationToken.None));
+        await back!;
+        Assert.True(report.Current.Retries > 0);
 
         var entries = await fixture.ReadAll(durable.Connect().GetDatabase(), "restart");
         // A lost reply is repeated with the same sequence; the reader applies it once.
@@ -134,36 +141,4 @@ public sealed class TeacherStreamTests(RedisServer redis) : IClassFixture<RedisS
     }
 
     public void Dispose() => fixture.Dispose();
-
-    /// <summary>A run on a thread of its own, as torch's scopes need.</summary>
-    private sealed class BlockingRun : IDisposable
-    {
-        private readonly Thread thread;
-        private TeacherPhase result;
-        private Exception? failure;
-
-        public BlockingRun(Func<TeacherPhase> run)
-        {
-            thread = new(() =>
-            {
-                try
-                {
-                    result = run();
-                }
-                catch (Exception e)
-                {
-                    failure = e;
-                }
-            });
-            thread.Start();
-        }
-
-        public TeacherPhase Result()
-        {
-            Assert.True(thread.Join(TimeSpan.FromSeconds(60)), "the stream did not end");
-            return failure is null ? result : throw failure;
-        }
-
-        public void Dispose() => thread.Join();
-    }
 }

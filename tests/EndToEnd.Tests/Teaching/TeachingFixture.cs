@@ -50,14 +50,17 @@ internal sealed class TeachingFixture : IDisposable
 
     public Teacher NewTeacher(ulong seed = 1) => new(FeatureSchema, Config, seed);
 
-    public TeacherStream NewStream(Teacher teacher, IDatabase redis, string model, string? positionFile = null, StatusReport? report = null) =>
+    public TeacherStream NewStream(Teacher teacher, IDatabase redis, string model, string? positionFile = null, StatusReport? report = null, Action? batchStreamed = null) =>
         new(Reader, teacher, redis, new()
         {
             Model = model,
             Rate = 1e9,
             PositionFile = positionFile,
             ProducedLog = Path.Combine(Folder, model + ".log"),
-        }, report ?? new StatusReport(null), ReplayPosition.Load(positionFile, "tiny"));
+        }, report ?? new StatusReport(null), ReplayPosition.Load(positionFile, "tiny"))
+        {
+            BatchStreamed = batchStreamed,
+        };
 
     /// <summary>Everything in a model's stream; fails on a faulty entry.</summary>
     public async Task<List<LogitStreamEntry>> ReadAll(IDatabase redis, string model)
