@@ -52,7 +52,7 @@ public static class LoadCommand
             if (warmUpSeconds > 0)
                 newest = Newest((await StepAsync(rates[0], warmUpSeconds)).Figures(), newest);
 
-            var table = new Table().AddColumns("rate/s", "served/s", "p50 ms", "p99 ms", "p999 ms", "max ms", "swaps", "p99 ms in swaps", "errors");
+            var table = new Table().AddColumns("rate/s", "served", "p50 ms", "p99", "p999", "max", "swaps", "p99 in swap", "errors");
             var steps = new JsonArray();
             foreach (var rate in rates)
             {
@@ -71,7 +71,7 @@ public static class LoadCommand
                 step["latency_ms_during_swap"] = TrafficReport.Quantiles(inSwaps);
                 step["latency_ms_outside_swap"] = TrafficReport.Quantiles(traffic.Record.Latency(windows, inside: false));
                 steps.Add(step);
-                AnsiConsole.WriteLine(TrafficReport.Line(figures) + (figures.ErrorCount > 0 ? $"  ({TrafficReport.ErrorLine(figures)})" : ""));
+                Console.WriteLine(TrafficReport.Line(figures) + (figures.ErrorCount > 0 ? $"  ({TrafficReport.ErrorLine(figures)})" : ""));
             }
 
             AnsiConsole.Write(table);
