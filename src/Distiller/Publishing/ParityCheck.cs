@@ -3,7 +3,7 @@ using Microsoft.ML.OnnxRuntime;
 
 namespace KdServing.Distiller.Publishing;
 
-/// <summary>A version's graphs do not compute what the trainer computed; it must not be published.</summary>
+/// <summary>A version does not compute what the trainer computed, or holds values that are no numbers; it must not be published.</summary>
 public sealed class ParityException(string message) : Exception(message);
 
 /// <summary>Runs the graphs just written on the golden batch and compares them with the trainer.</summary>

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Text;
 using Google.Protobuf;
 using KdServing.Contracts;
@@ -52,6 +53,7 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
         WriteGraph(StudentSignature.HeadFile, StudentGraphs.Head(draft.Student), []);
         if (isBase)
             WriteRanker();
+        RequireFinite(draft.Tables, isBase);
         Write(StudentSignature.RowsFile, s => RowsFile.Write(s, draft.Tables, isBase ? null : pending));
         Write(StudentSignature.SchemaFile, s => s.Write(Encoding.UTF8.GetBytes(draft.Schema.Json)));
         Write(StudentSignature.GoldenFile, s => draft.Golden.WriteTo(s));
@@ -74,6 +76,22 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
         {
             using var stream = new FileStream(Path.Combine(folder, file), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1 << 16);
             write(stream);
+        }
+    }
+
+    // The golden batch reads a few rows; what it does not read must not be broken either.
+    private void RequireFinite(IReadOnlyList<EmbeddingTable> tables, bool isBase)
+    {
+        for (var t = 0; t < tables.Count; t++)
+        {
+            var count = isBase ? tables[t].Rows : pending[t].Length;
+            for (var i = 0; i < count; i++)
+            {
+                var row = isBase ? i : pending[t][i];
+                // NaN propagates through the maximum.
+                if (!float.IsFinite(TensorPrimitives.MaxMagnitude(tables[t][row])))
+                    throw new ParityException($"row {row} of table '{tables[t].Shape.Name}' holds a value that is not finite");
+            }
         }
     }
 

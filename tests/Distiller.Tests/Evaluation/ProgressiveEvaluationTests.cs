@@ -73,7 +73,10 @@ public sealed class ProgressiveEvaluationTests
         Assert.False(evaluation.Observe(Session, new() { Teacher = logits, Student = logits, StudentLatest = logits }));
         Assert.False(evaluation.Observe(Session, new()
         {
-            Teacher = [0, float.NaN, 0, 0], Student = logits, StudentLatest = logits, StudentLabelsOnly = logits,
+            Teacher = [0, float.NaN, 0, 0],
+            Student = logits,
+            StudentLatest = logits,
+            StudentLabelsOnly = logits,
         }));
 
         Assert.Equal((0, 2), (evaluation.Records, evaluation.Unscored));
@@ -164,7 +167,10 @@ public sealed class ProgressiveEvaluationTests
             var states = Enumerable.Range(0, 20).Select(k => (byte)(k == i % 20 ? 1 : 2)).ToArray();
             evaluation.Observe(new(states, [.. states.Select(s => s)], new float[20]), new()
             {
-                Teacher = Logits(2), Student = Logits(1), StudentLatest = Logits(1.2), StudentLabelsOnly = Logits(0.5),
+                Teacher = Logits(2),
+                Student = Logits(1),
+                StudentLatest = Logits(1.2),
+                StudentLabelsOnly = Logits(0.5),
             });
 
             float[] Logits(double skill) => [.. states.Select(s => (float)(random.NextDouble() * 3 + (s == 1 ? skill : 0)))];

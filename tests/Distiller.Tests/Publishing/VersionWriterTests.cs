@@ -129,6 +129,23 @@ public sealed class VersionWriterTests : IDisposable
         Assert.Empty(repository.Versions(Model));
     }
 
+    [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.NegativeInfinity)]
+    public void A_row_that_diverged_is_refused_though_no_golden_request_reads_it(float value)
+    {
+        using var sample = new SampleStudent("mlp");
+        var writer = new VersionWriter(repository, Model, new RefreshPolicy());
+        Publish(writer, sample, 2);
+        var unread = sample.Schema.Tables.ToList().FindIndex(t => t.Name == "user_id");
+        sample.Tables[unread].Writable(4321)[15] = value;
+        using var draft = sample.Draft();
+
+        Assert.Contains("row 4321 of table 'user_id'", Assert.Throws<ParityException>(() => writer.Publish(draft)).Message);
+
+        Assert.Equal([1], repository.Versions(Model));
+    }
+
     [Fact]
     public void A_draft_without_golden_requests_is_refused()
     {
