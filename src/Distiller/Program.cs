@@ -16,7 +16,7 @@ var redis = new Option<string>("--redis") { Description = "Redis, HOST:PORT.", D
 var repository = new Option<DirectoryInfo>("--repository") { Description = "Model repository to publish to.", DefaultValueFactory = _ => new("models") };
 var state = new Option<DirectoryInfo>("--state") { Description = "Folder of checkpoints.", DefaultValueFactory = _ => new("state") };
 var status = new Option<FileInfo?>("--status") { Description = "File to which the status is written once a second, as JSON." };
-var frozenAfter = new Option<double?>("--frozen-after-seconds") { Description = "Keep the version live after so many seconds as a frozen comparison." };
+var frozenAfter = new Option<double?>("--frozen-after-seconds") { Description = "Keep the version that is live so many seconds after the first record as a frozen comparison." };
 var untilIdle = new Option<double?>("--until-idle-seconds") { Description = "Stop when the stream has been silent for so many seconds." };
 
 var root = new RootCommand("Trains a student on a stream of teacher logits and publishes its versions.")

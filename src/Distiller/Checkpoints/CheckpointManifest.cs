@@ -6,6 +6,9 @@ namespace KdServing.Distiller.Checkpoints;
 /// <summary>Records of the stream by what became of them, since the model began.</summary>
 public sealed record StreamCounters
 {
+    /// <summary>When the first entry was written, milliseconds of the Redis server's clock; 0: none yet.</summary>
+    public long FirstEntryMs { get; init; }
+
     /// <summary>Stream entries gone past: all of the below, and repeats.</summary>
     public long Examined { get; init; }
 

@@ -125,6 +125,8 @@ public sealed class DistillationLoop : IDisposable
         batch.Clear();
         learned.Clear();
         var counters = progress.Counters;
+        if (counters.Examined == 0)
+            counters = counters with { FirstEntryMs = entries[0].Id.Ms };
         foreach (var entry in entries)
         {
             counters = counters with { Examined = counters.Examined + 1 };
@@ -227,7 +229,7 @@ public sealed class DistillationLoop : IDisposable
         }
         if (servedQuery is null && meter.IsLiveDue)
             servedQuery = announcements.NewestServedAsync();
-        if (meter.Seconds >= options.FrozenAfterSeconds && published.Frozen is null && published.Freeze())
+        if (published.Frozen is null && progress.StreamSeconds >= options.FrozenAfterSeconds && published.Freeze())
             DistillerLog.Info($"version {published.Frozen!.Version} is frozen for comparison");
     }
 

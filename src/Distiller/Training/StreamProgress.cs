@@ -19,6 +19,9 @@ public sealed class StreamProgress
 
     public StreamCounters Counters { get; set; } = new();
 
+    /// <summary>Time from the first entry written to the last one worked through: the stream's clock, not this process's.</summary>
+    public double StreamSeconds => Counters.Examined == 0 ? 0 : (Position.Ms - Counters.FirstEntryMs) / 1000.0;
+
     /// <summary>Teacher → newest version learned from.</summary>
     public IReadOnlyDictionary<string, long> TeacherVersions => teacherVersions;
 
