@@ -11,7 +11,7 @@ internal sealed class TrafficTarget
     private readonly Option<Uri> _address = new("--address")
     {
         Description = "Where Serving listens.",
-        DefaultValueFactory = _ => new Uri("http://127.0.0.1:5000"),
+        DefaultValueFactory = _ => new Uri("http://127.0.0.1:8500"),
         CustomParser = result => Uri.TryCreate(result.Tokens[0].Value, UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
             ? address
             : Refuse(result, $"--address '{result.Tokens[0].Value}' must look like http://host:port"),
