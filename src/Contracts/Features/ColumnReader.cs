@@ -13,7 +13,7 @@ public static class ColumnReader
         found.Clear();
         for (var c = 0; c < columns.Count; c++)
         {
-            var k = IndexOf(columns[c].Name, groups, out var feature);
+            var k = IndexOf(columns[c].Name, c, groups, out var feature);
             if (k < 0)
                 throw new ContractException($"{field}[{c}].name", $"unknown feature '{Printable(columns[c].Name)}'; expected: {Names(groups)}");
             if (found[k] is not null)
@@ -31,20 +31,31 @@ public static class ColumnReader
     {
         switch (column.ValuesCase)
         {
+            case Column.ValuesOneofCase.RawInt64 when feature.Kind != FeatureKind.Vocabulary:
+                HashRows(MemoryMarshal.Cast<byte, long>(column.RawInt64.Span), feature, tableRows);
+                break;
             case Column.ValuesOneofCase.RawInt64:
                 var raw = MemoryMarshal.Cast<byte, long>(column.RawInt64.Span);
                 for (var r = 0; r < tableRows.Length; r++)
                     tableRows[r] = feature.Row(raw[r]);
                 break;
             case Column.ValuesOneofCase.Ints:
+                var ints = column.Ints.Value;
                 for (var r = 0; r < tableRows.Length; r++)
-                    tableRows[r] = feature.Row(column.Ints.Value[r]);
+                    tableRows[r] = feature.Row(ints[r]);
                 break;
             default:
                 for (var r = 0; r < tableRows.Length; r++)
                     tableRows[r] = feature.Row(FeatureHash.StringId(column.Strings.Value[r]));
                 break;
         }
+    }
+
+    private static void HashRows(ReadOnlySpan<long> ids, Feature feature, Span<int> tableRows)
+    {
+        var (seed, buckets) = (feature.HashSeed, feature.Buckets);
+        for (var r = 0; r < tableRows.Length; r++)
+            tableRows[r] = FeatureHash.Row(ids[r], seed, buckets);
     }
 
     /// <summary>Normalised values of a numeric column, <paramref name="stride"/> floats apart.</summary>
@@ -115,8 +126,10 @@ public static class ColumnReader
     private static void CheckSequences(Feature feature, Int64Sequences sequences, string field)
     {
         var total = 0L;
-        foreach (var length in sequences.Lengths)
+        // By index: the enumerator of a repeated field is an object.
+        for (var r = 0; r < sequences.Lengths.Count; r++)
         {
+            var length = sequences.Lengths[r];
             if (length < 0)
                 throw new ContractException($"{field}.sequences.lengths", $"feature '{feature.Name}' has a negative length");
             total += length;
@@ -125,9 +138,20 @@ public static class ColumnReader
             throw new ContractException($"{field}.sequences", $"feature '{feature.Name}' has {sequences.Value.Count} values, but its lengths add up to {total}");
     }
 
-    private static int IndexOf(string name, ReadOnlySpan<FeatureGroup> groups, out Feature? feature)
+    // Clients tend to send columns in the schema's order: the feature at the same place is looked at first.
+    private static int IndexOf(string name, int place, ReadOnlySpan<FeatureGroup> groups, out Feature? feature)
     {
         var k = 0;
+        foreach (var group in groups)
+        {
+            if (place - k is var i && i >= 0 && i < group.Features.Count && group.Features[i].Name == name)
+            {
+                feature = group.Features[i];
+                return place;
+            }
+            k += group.Features.Count;
+        }
+        k = 0;
         foreach (var group in groups)
         {
             for (var i = 0; i < group.Features.Count; i++, k++)

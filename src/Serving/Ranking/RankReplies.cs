@@ -27,8 +27,8 @@ internal static class RankReplies
         }
         else
         {
-            foreach (var target in request.Targets)
-                AddTarget(request, run, reply, target, RankRequestValidation.IndexOf(targets, target), targets.Count);
+            for (var t = 0; t < request.Targets.Count; t++)
+                AddTarget(request, run, reply, request.Targets[t], RankRequestValidation.IndexOf(targets, request.Targets[t]), targets.Count);
         }
         return reply;
     }

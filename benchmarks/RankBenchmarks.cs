@@ -1,0 +1,50 @@
+using BenchmarkDotNet.Attributes;
+using Grpc.Net.Client;
+using KdServing.Contracts;
+using KdServing.Serving;
+using KdServing.Serving.Models;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace KdServing.Benchmarks;
+
+/// <summary>A whole request over loopback, server and client in one process: one in flight at a time.</summary>
+/// <remarks>The allocated bytes are those of both ends.</remarks>
+[MemoryDiagnoser]
+public class RankBenchmarks
+{
+    private ReferenceStudent student = null!;
+    private ServingHost host = null!;
+    private GrpcChannel channel = null!;
+    private Contracts.Ranking.RankingClient client = null!;
+    private RankRequest request = null!;
+
+    [Params(500, 1000)]
+    public int Candidates { get; set; }
+
+    [Params(true, false)]
+    public bool Raw { get; set; }
+
+    [GlobalSetup]
+    public async Task SetUp()
+    {
+        student = new();
+        request = student.Request(Candidates, Raw);
+        host = await ServingHost.StartAsync(new() { Repository = student.Folder, Model = ReferenceStudent.Model }, l => l.ClearProviders());
+        channel = GrpcChannel.ForAddress($"http://127.0.0.1:{host.Port}");
+        client = new(channel);
+        while (host.Services.GetRequiredService<ServableSlot>().Current is null)
+            await Task.Delay(10);
+    }
+
+    [GlobalCleanup]
+    public async Task CleanUp()
+    {
+        channel.Dispose();
+        await host.DisposeAsync();
+        student.Dispose();
+    }
+
+    [Benchmark]
+    public async Task<long> Rank() => (await client.RankAsync(request)).Version;
+}

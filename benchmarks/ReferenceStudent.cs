@@ -1,0 +1,124 @@
+using Google.Protobuf;
+using KdServing.Contracts;
+using KdServing.Distiller.Publishing;
+using KdServing.Distiller.Students;
+using KdServing.Serving.Models;
+
+namespace KdServing.Benchmarks;
+
+/// <summary>
+/// The student every figure is about: 20 categorical features of width 16 (10 of the user, 10 of the item; 10^5 rows each),
+/// mlp 320 → 128 → 64 → 1, the user's part computed once. Random weights; published and loaded like any other version.
+/// </summary>
+public sealed class ReferenceStudent : IDisposable
+{
+    public const string Model = "reference";
+
+    private const int Features = 10;
+    private const int Width = 16;
+    private const int Buckets = 100_000;
+    private const int First = 128;
+    private const int Second = 64;
+
+    private readonly InferenceRuntime runtime = InferenceRuntime.Open(InferenceDevice.Cpu);
+    private readonly ScoringBufferPool pool = new();
+
+    public ReferenceStudent()
+    {
+        Folder = Directory.CreateTempSubdirectory("kd-bench-").FullName;
+        var features = string.Join(',', Enumerable.Range(0, 2 * Features).Select(i =>
+            $$"""{ "name": "f{{i}}", "side": "{{(i < Features ? "user" : "item")}}", "kind": "hash", "buckets": {{Buckets}}, "dim": {{Width}} }"""));
+        Schema = FeatureSchema.Parse($$"""{ "name": "reference", "targets": ["click"], "features": [{{features}}] }""");
+        var random = new Random(1);
+        var signature = new StudentSignature("mlp", Features * Width, Features * Width, 0, First, First, Schema.Targets);
+        var dense = new DenseMlp(signature, Layer(random, Features * Width, First, true), Layer(random, Features * Width, First, false), null,
+            [Layer(random, First, Second, true)], Layer(random, Second, 1, true));
+        var repository = new ModelRepository(Folder);
+        Publish(repository, dense);
+        Servable = new ServableLoader(repository, runtime, pool, new(), TimeSpan.FromSeconds(1)).Load(Model, 1, held: null);
+    }
+
+    /// <summary>Root of the repository it is published in.</summary>
+    public string Folder { get; }
+
+    public FeatureSchema Schema { get; }
+
+    public Servable Servable { get; }
+
+    /// <param name="raw">Ids as raw little-endian bytes instead of varints.</param>
+    public RankRequest Request(int candidates, bool raw, int seed = 1)
+    {
+        var random = new Random(seed);
+        var request = new RankRequest { RequestId = "r", CandidateCount = candidates };
+        request.User.AddRange(Schema.User.Features.Select(f => Ids(f.Name, 1)));
+        request.Item.AddRange(Schema.Item.Features.Select(f => Ids(f.Name, candidates)));
+        return request;
+
+        Column Ids(string name, int rows)
+        {
+            var ids = Enumerable.Range(0, rows).Select(_ => random.NextInt64(1_000_000)).ToArray();
+            return raw
+                ? new() { Name = name, RawInt64 = ByteString.CopyFrom(System.Runtime.InteropServices.MemoryMarshal.AsBytes<long>(ids)) }
+                : new() { Name = name, Ints = new() { Value = { ids } } };
+        }
+    }
+
+    public void Dispose()
+    {
+        Servable.Dispose();
+        pool.Dispose();
+        runtime.Dispose();
+        Directory.Delete(Folder, recursive: true);
+    }
+
+    private void Publish(ModelRepository repository, DenseStudent dense)
+    {
+        EmbeddingTable[] tables = [.. Schema.Tables.Select((t, i) => new EmbeddingTable(t, (ulong)i, 0.1f))];
+        var request = Request(candidates: 4, raw: true);
+        var golden = GoldenRequests.Batch([(request, Logits(dense, tables, request))]);
+        using var draft = VersionDraft.Take(Schema, tables, dense, golden,
+            new(new Dictionary<string, string>(), 0, new Dictionary<string, long>(), 0, new Dictionary<string, double>()));
+        new VersionWriter(repository, Model, new()).Publish(draft);
+        foreach (var table in tables)
+            table.Dispose();
+    }
+
+    // The golden logits, straight from the formula; the writer refuses to publish without.
+    private float[] Logits(DenseStudent dense, EmbeddingTable[] tables, RankRequest request)
+    {
+        var mlp = (DenseMlp)dense;
+        var assembler = new FeatureAssembler(Schema, tables);
+        var (user, item) = (new float[Schema.User.Width], new float[request.CandidateCount * Schema.Item.Width]);
+        var found = new Column[Features];
+        ColumnReader.Match(request.User, "user", 1, [Schema.User], found);
+        assembler.AssembleUser(found, user);
+        ColumnReader.Match(request.Item, "item", request.CandidateCount, [Schema.Item], found);
+        assembler.AssembleItems(found, request.CandidateCount, item, []);
+        return [.. Enumerable.Range(0, request.CandidateCount).Select(n =>
+        {
+            var first = Affine(mlp.User, user).Zip(Affine(mlp.Item, item.AsSpan(n * Schema.Item.Width, Schema.Item.Width)), (a, b) => Math.Max(0, a + b)).ToArray();
+            var second = Affine(mlp.Hidden[0], first).Select(v => Math.Max(0, v)).ToArray();
+            return Affine(mlp.Output, second)[0];
+        })];
+    }
+
+    private static float[] Affine(DenseLayer layer, ReadOnlySpan<float> x)
+    {
+        var y = new float[layer.Outputs];
+        for (var o = 0; o < layer.Outputs; o++)
+        {
+            double sum = layer.Bias?[o] ?? 0;
+            for (var i = 0; i < layer.Inputs; i++)
+                sum += layer.Weight[o * layer.Inputs + i] * (double)x[i];
+            y[o] = (float)sum;
+        }
+        return y;
+    }
+
+    private static DenseLayer Layer(Random random, int inputs, int outputs, bool bias)
+    {
+        var scale = (float)(1 / Math.Sqrt(inputs));
+        float[] Values(int count) => [.. Enumerable.Range(0, count).Select(_ => (random.NextSingle() * 2 - 1) * scale)];
+        return new(Values(inputs * outputs), bias ? Values(outputs) : null, inputs, outputs);
+    }
+}
