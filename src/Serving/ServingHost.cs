@@ -15,6 +15,8 @@ namespace KdServing.Serving;
 /// <summary>A running server: wires the parts, listens, and takes everything down again in order.</summary>
 public sealed class ServingHost : IAsyncDisposable
 {
+    private static readonly TimeSpan LastRequestTimeout = TimeSpan.FromSeconds(2);
+
     private readonly WebApplication app;
     private readonly InferenceRuntime runtime;
     private readonly NicedThread thread;
@@ -78,15 +80,20 @@ public sealed class ServingHost : IAsyncDisposable
         await app.StopAsync();
         var slot = app.Services.GetRequiredService<ServableSlot>();
         if (slot.Swap(null) is { } servable)
-        {
-            await servable.RetireAsync();
-            servable.Dispose();
-        }
+            await FreeAsync(servable);
         await app.DisposeAsync();
         thread.Dispose();
         // Dispose of release 1.2.6 waits out its timeout when Redis is away.
         redis?.Close(allowCommandsToComplete: false);
         runtime.Dispose();
+    }
+
+    // A request that outlived its time to finish keeps its version: the process ends anyway, and memory is not pulled from under it.
+    private static async Task FreeAsync(Servable servable)
+    {
+        var drained = servable.RetireAsync();
+        if (await Task.WhenAny(drained, Task.Delay(LastRequestTimeout)) == drained)
+            servable.Dispose();
     }
 
     private async Task ListenAsync(ServingOptions options)

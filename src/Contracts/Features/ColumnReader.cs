@@ -18,7 +18,7 @@ public static class ColumnReader
                 throw new ContractException($"{field}[{c}].name", $"unknown feature '{Printable(columns[c].Name)}'; expected: {Names(groups)}");
             if (found[k] is not null)
                 throw new ContractException($"{field}[{c}].name", $"feature '{columns[c].Name}' is given twice");
-            CheckShape(feature!, columns[c], rows, $"{field}[{c}]");
+            CheckShape(feature!, columns[c], rows, field, c);
             found[k] = columns[c];
         }
         var missing = found.IndexOf((Column)null!);
@@ -90,8 +90,9 @@ public static class ColumnReader
         }
     }
 
-    private static void CheckShape(Feature feature, Column column, int rows, string field)
+    private static void CheckShape(Feature feature, Column column, int rows, string field, int place)
     {
+        // The field's full name is made for an error only: this runs once a column of every request.
         var accepted = feature.Kind switch
         {
             FeatureKind.Numeric => column.ValuesCase is Column.ValuesOneofCase.Floats or Column.ValuesOneofCase.RawFloat32,
@@ -106,7 +107,7 @@ public static class ColumnReader
                 FeatureKind.Sequence => "sequences",
                 _ => "ints, raw_int64 or strings",
             };
-            throw new ContractException(field, $"feature '{feature.Name}' must be sent as {expected}, not {column.ValuesCase}");
+            throw new ContractException($"{field}[{place}]", $"feature '{feature.Name}' must be sent as {expected}, not {column.ValuesCase}");
         }
         var (count, unit) = column.ValuesCase switch
         {
@@ -118,12 +119,12 @@ public static class ColumnReader
             _ => (column.Sequences.Lengths.Count, rows),
         };
         if (count != unit)
-            throw new ContractException(field, $"feature '{feature.Name}' has {count} {(unit == rows ? "values" : "bytes")}, expected {unit} for {rows} rows");
+            throw new ContractException($"{field}[{place}]", $"feature '{feature.Name}' has {count} {(unit == rows ? "values" : "bytes")}, expected {unit} for {rows} rows");
         if (column.ValuesCase == Column.ValuesOneofCase.Sequences)
-            CheckSequences(feature, column.Sequences, field);
+            CheckSequences(feature, column.Sequences, field, place);
     }
 
-    private static void CheckSequences(Feature feature, Int64Sequences sequences, string field)
+    private static void CheckSequences(Feature feature, Int64Sequences sequences, string field, int place)
     {
         var total = 0L;
         // By index: the enumerator of a repeated field is an object.
@@ -131,11 +132,11 @@ public static class ColumnReader
         {
             var length = sequences.Lengths[r];
             if (length < 0)
-                throw new ContractException($"{field}.sequences.lengths", $"feature '{feature.Name}' has a negative length");
+                throw new ContractException($"{field}[{place}].sequences.lengths", $"feature '{feature.Name}' has a negative length");
             total += length;
         }
         if (total != sequences.Value.Count)
-            throw new ContractException($"{field}.sequences", $"feature '{feature.Name}' has {sequences.Value.Count} values, but its lengths add up to {total}");
+            throw new ContractException($"{field}[{place}].sequences", $"feature '{feature.Name}' has {sequences.Value.Count} values, but its lengths add up to {total}");
     }
 
     // Clients tend to send columns in the schema's order: the feature at the same place is looked at first.

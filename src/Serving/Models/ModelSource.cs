@@ -27,6 +27,7 @@ public sealed class ModelSource : BackgroundService
     private readonly ILogger<ModelSource> log;
     private readonly Dictionary<long, long> retryAt = [];
     private readonly ConcurrentDictionary<Task, bool> retiring = [];
+    private string? lastFault;
 
     /// <param name="announcements">Null: the folder is all there is.</param>
     /// <param name="interval">Time between two looks for a new version.</param>
@@ -88,7 +89,10 @@ public sealed class ModelSource : BackgroundService
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            log.RepositoryUnreadable(e.Message);
+            // Looked at ten times a second: said once.
+            if (e.Message != lastFault)
+                log.RepositoryUnreadable(e.Message);
+            lastFault = e.Message;
             return null;
         }
     }
