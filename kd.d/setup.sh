@@ -112,6 +112,8 @@ apt_install() {
   # Lists that cannot be refreshed may still be good enough; the install decides.
   "${apt[@]}" update || echo "apt-get update failed; going on with the lists at hand"
   keep_redis_from_starting
+  # An installation that was cut off (Ctrl-C, power) must be completed before dpkg takes the next.
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive dpkg --configure -a || true
   retry "${apt[@]}" install --no-install-recommends "$@"
 }
 
