@@ -1,4 +1,3 @@
-using KdServing.Contracts;
 using KdServing.LoadTests.Data;
 using KdServing.LoadTests.Teaching;
 
