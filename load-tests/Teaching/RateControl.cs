@@ -10,14 +10,14 @@ public sealed class RateControl(double? fixedRate, string? paceBy)
 {
     private const double ReviewSeconds = 1;
 
-    // Before anything is measured: a first batch or two, whatever the machine.
+    // Until something is measured.
     private const double FirstRate = 100;
 
     private readonly TokenBucket bucket = new();
     private readonly Stopwatch clock = Stopwatch.StartNew();
+    private readonly Capacity own = new();
     private double? automatic;
     private double reviewedAt;
-    private double busyAtReview;
     private long countAtReview;
     private long count;
 
@@ -29,30 +29,38 @@ public sealed class RateControl(double? fixedRate, string? paceBy)
 
     /// <summary>Waits until a batch may go.</summary>
     /// <exception cref="OperationCanceledException">Asked to stop.</exception>
-    public void Wait(int impressions, PhaseClock phases, CancellationToken cancellation)
+    public void Wait(int impressions, CancellationToken cancellation)
     {
-        bucket.Rate = Target;
-        while (bucket.Take(impressions, clock.Elapsed.TotalSeconds) is > 0 and var seconds)
+        while (true)
         {
-            phases.Spent(PhaseClock.Phase.Wait);
-            cancellation.WaitHandle.WaitOne(TimeSpan.FromSeconds(Math.Min(seconds, 1)));
+            // Also while waiting: a rate that fell too low must not last for the whole of a long wait.
+            Review();
+            bucket.Rate = Target;
+            var seconds = bucket.Take(impressions, clock.Elapsed.TotalSeconds);
+            if (seconds == 0)
+                return;
+            cancellation.WaitHandle.WaitOne(TimeSpan.FromSeconds(Math.Min(seconds, ReviewSeconds)));
             cancellation.ThrowIfCancellationRequested();
         }
     }
 
-    /// <summary>Notes a batch that has gone, and reviews the rate each second.</summary>
+    /// <summary>Notes a batch that has gone.</summary>
+    /// <param name="busySeconds">Time spent working since the start.</param>
     public void Done(int impressions, double busySeconds)
     {
         count += impressions;
+        own.Add(impressions, busySeconds);
+    }
+
+    private void Review()
+    {
         var now = clock.Elapsed.TotalSeconds;
         if (now - reviewedAt < ReviewSeconds)
             return;
-        var done = count - countAtReview;
-        Measured = done / (now - reviewedAt);
-        var busy = busySeconds - busyAtReview;
-        if (fixedRate is null)
-            automatic = Pace.Next(automatic, busy > 0 ? done / busy : null, ReaderCapacity(paceBy));
-        (reviewedAt, busyAtReview, countAtReview) = (now, busySeconds, count);
+        Measured = (count - countAtReview) / (now - reviewedAt);
+        if (fixedRate is null && own.PerBusySecond is { } capacity)
+            automatic = Pace.Next(automatic, capacity, ReaderCapacity(paceBy));
+        (reviewedAt, countAtReview) = (now, count);
     }
 
     /// <summary><c>records_per_busy_second</c> of a Distiller's status; null while it has none.</summary>

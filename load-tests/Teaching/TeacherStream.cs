@@ -138,7 +138,7 @@ public sealed class TeacherStream : IDisposable
     private void StreamBatch(double before, Stopwatch watch, CancellationToken cancellation)
     {
         phases.Spent(Phase.Derive);
-        rate.Wait(impressions.Count, phases, cancellation);
+        rate.Wait(impressions.Count, cancellation);
         phases.Spent(Phase.Wait);
 
         teacher.Version = firstVersion + (batches / teacher.Config.BatchesPerVersion);

@@ -34,6 +34,19 @@ public class PaceTests
     [Fact]
     public void NeverStops() => Assert.Equal(1, Pace.Next(null, 1000, 0.01));
 
+    // The first three batches take ten times as long (just-in-time compilation); the capacity is that of the others.
+    [Fact]
+    public void CapacityLeavesOutTheFirstBatches()
+    {
+        var (capacity, busy) = (new Capacity(), 0.0);
+        for (var batch = 0; batch < 10; batch++)
+        {
+            Assert.Equal(batch <= 3, capacity.PerBusySecond is null);
+            capacity.Add(32, busy += batch < 3 ? 1 : 0.1);
+        }
+        Assert.Equal(320, capacity.PerBusySecond!.Value, 6);
+    }
+
     [Fact]
     public void ReadsTheCapacityFromAStatusFile()
     {
