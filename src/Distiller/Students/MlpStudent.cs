@@ -43,7 +43,8 @@ internal sealed class MlpStudent : Student
 
     public override Tensor forward(StudentInput input)
     {
-        var h = PerCandidate(user.forward(input.User), input).add_(item.forward(input.Item));
+        // Not in place: the repeated user part is a view of one row when there is one user.
+        var h = PerCandidate(user.forward(input.User), input).add(item.forward(input.Item));
         if (live is not null)
             h = h.add_(live.forward(input.Live!));
         h = h.relu_();
