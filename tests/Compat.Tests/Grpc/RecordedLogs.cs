@@ -12,6 +12,13 @@ public sealed class RecordedLogs : ILoggerProvider
 
     public IEnumerable<Entry> Errors => _entries.Where(entry => entry.Level >= LogLevel.Error);
 
+    /// <summary>Fails the test with every error that was logged, in full.</summary>
+    public void AssertNoErrors()
+    {
+        var errors = string.Join("\n", Errors.Select(error => $"{error.Message} {error.Exception}"));
+        Assert.True(errors.Length == 0, errors);
+    }
+
     public ILogger CreateLogger(string categoryName) => new Logger(categoryName, _entries);
 
     public void Dispose()
@@ -26,7 +33,7 @@ public sealed class RecordedLogs : ILoggerProvider
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
 
         public void Log<TState>(
             LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)

@@ -21,6 +21,7 @@ internal sealed partial class HttpContextServerCallContext : ServerCallContext
     private AuthContext? _authContext;
     private string? _peer;
     private Status _status;
+    private bool _isRequestBroken;
     private bool _isResponseStarted;
     private bool _isEnded;
 
@@ -100,6 +101,9 @@ internal sealed partial class HttpContextServerCallContext : ServerCallContext
         }
     }
 
+    /// <summary>Notes that the client is gone, which the request's own token may tell only later.</summary>
+    public void OnRequestBroken() => _isRequestBroken = true;
+
     /// <summary>Ends the call with its status, unless its deadline has ended it.</summary>
     public void End() => TryEnd(_status);
 
@@ -113,7 +117,7 @@ internal sealed partial class HttpContextServerCallContext : ServerCallContext
                 AddTrailers(rpc.Trailers);
                 _status = rpc.Status;
                 break;
-            case not null when Volatile.Read(ref _isEnded) || HttpContext.RequestAborted.IsCancellationRequested:
+            case not null when _isRequestBroken || Volatile.Read(ref _isEnded) || HttpContext.RequestAborted.IsCancellationRequested:
                 GrpcServerLog.CallCancelled(_logger, exception, CalledMethod.FullName);
                 _status = Status.DefaultCancelled;
                 break;

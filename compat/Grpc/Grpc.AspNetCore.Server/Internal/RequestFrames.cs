@@ -23,9 +23,9 @@ internal static class RequestFrames
         if (message is null)
             throw new RpcException(new Status(StatusCode.Internal, "Incomplete message."));
 
-        var rest = await body.ReadAsync();
+        var rest = await ReceiveAsync(body, call, default);
         var isEnd = rest.Buffer.IsEmpty && rest.IsCompleted;
-        body.AdvanceTo(rest.Buffer.End);
+        Advance(body, call, rest.Buffer.End, rest.Buffer.End);
         return isEnd ? message : throw new RpcException(new Status(StatusCode.Internal, "Additional data after the message received."));
     }
 
@@ -40,19 +40,48 @@ internal static class RequestFrames
     {
         while (true)
         {
-            var result = await body.ReadAsync(cancellationToken);
+            var result = await ReceiveAsync(body, call, cancellationToken);
             var buffer = result.Buffer;
             if (TryReadFrame(buffer, call, deserializer, out var message, out var consumed))
             {
-                body.AdvanceTo(consumed);
+                Advance(body, call, consumed, consumed);
                 return message;
             }
 
-            body.AdvanceTo(buffer.Start, buffer.End);
+            Advance(body, call, buffer.Start, buffer.End);
             if (result.IsCanceled)
                 throw new OperationCanceledException("The read was cancelled.");
             if (result.IsCompleted)
                 return buffer.IsEmpty ? null : throw new RpcException(new Status(StatusCode.Internal, "Incomplete message."));
+        }
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private static async ValueTask<ReadResult> ReceiveAsync(
+        PipeReader body, HttpContextServerCallContext call, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await body.ReadAsync(cancellationToken);
+        }
+        catch (IOException)
+        {
+            call.OnRequestBroken();
+            throw;
+        }
+    }
+
+    private static void Advance(
+        PipeReader body, HttpContextServerCallContext call, SequencePosition consumed, SequencePosition examined)
+    {
+        try
+        {
+            body.AdvanceTo(consumed, examined);
+        }
+        catch (IOException)
+        {
+            call.OnRequestBroken();
+            throw;
         }
     }
 

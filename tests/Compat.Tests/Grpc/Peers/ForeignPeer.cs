@@ -19,6 +19,16 @@ public sealed class ForeignPeer(string tool, string package, string directory, p
         return new ForeignServer(process, int.Parse(plain, CultureInfo.InvariantCulture), int.Parse(tls, CultureInfo.InvariantCulture));
     }
 
+    /// <summary>Lets the client make unary calls with a payload of that size, one after the other.</summary>
+    public async Task CallAsync(Uri server, int calls, int payloadBytes)
+    {
+        using var process = Start("load", server.Authority, $"{calls}", $"{payloadBytes}");
+        var errors = await process.StandardError.ReadToEndAsync().WaitAsync(Patience);
+        await process.WaitForExitAsync();
+        if (process.ExitCode != 0)
+            throw new InvalidOperationException($"{tool} ended with {process.ExitCode}: {errors}");
+    }
+
     /// <summary>The outcome of each case: "ok", or why it failed.</summary>
     public async Task<IReadOnlyDictionary<string, string>> RunClientAsync(Uri server, string? roots)
     {

@@ -2,6 +2,7 @@
 //
 //   interop server <certificate.pem> <key.pem>   prints "port <plain> <tls>", serves until its standard input closes
 //   interop client <address> [<roots.pem>]       prints "<case> ok" or "<case> failed: <why>" for every case
+//   interop load <address> <calls> <bytes>       makes unary calls with a payload of that size, one after the other
 
 #include <grpcpp/grpcpp.h>
 
@@ -356,12 +357,29 @@ int Call(const char* address, const char* roots) {
   return Client(grpc::CreateChannel(address, credentials)).RunAll();
 }
 
+int Load(const char* address, int calls, int bytes) {
+  const auto stub = TestService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  SimpleRequest request;
+  request.mutable_payload()->set_body(std::string(bytes, '\0'));
+  for (int call = 0; call < calls; ++call) {
+    ClientContext context;
+    SimpleResponse response;
+    const Status status = stub->UnaryCall(&context, request, &response);
+    if (!status.ok()) {
+      std::cerr << status.error_message() << std::endl;
+      return 1;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   if (mode == "server" && argc == 4) return Serve(argv[2], argv[3]);
   if (mode == "client" && argc >= 3) return Call(argv[2], argc > 3 ? argv[3] : nullptr);
-  std::cerr << "usage: interop server <certificate.pem> <key.pem> | interop client <address> [<roots.pem>]\n";
+  if (mode == "load" && argc == 5) return Load(argv[2], std::stoi(argv[3]), std::stoi(argv[4]));
+  std::cerr << "usage: interop server <certificate.pem> <key.pem> | client <address> [<roots.pem>] | load <address> <calls> <bytes>\n";
   return 2;
 }
