@@ -61,7 +61,8 @@ async Task<int> RunAsync(ParseResult arguments)
     {
         return 0;
     }
-    catch (Exception e) when (e is IOException or UnauthorizedAccessException or RedisException or NotFiniteNumberException)
+    catch (Exception e) when (e is IOException or UnauthorizedAccessException or RedisException or NotFiniteNumberException
+        or OwnershipLostException)
     {
         DistillerLog.Error(e.Message);
         return Failed;

@@ -21,6 +21,7 @@ public sealed class DistillationLoop : IDisposable
     private readonly DistillerOptions options;
     private readonly LogitStreamReader reader;
     private readonly VersionAnnouncements announcements;
+    private readonly ModelOwner owner;
     private readonly Learner student;
     private readonly Learner? labelsOnly;
     private readonly FeatureBatch batch;
@@ -52,6 +53,7 @@ public sealed class DistillationLoop : IDisposable
         var model = config.Model!;
         reader = new(redis, model, schema);
         announcements = new(redis, model);
+        owner = new(redis, model);
         backlog = new(reader);
         var objective = new Objective(schema, config.HardLabel, config.Kd);
         student = new(schema, studentConfig, config.Optimizer, config.Seed, objective);
@@ -76,13 +78,16 @@ public sealed class DistillationLoop : IDisposable
 
     /// <summary>Runs until <paramref name="stop"/>, or until the stream has been silent for long enough.</summary>
     /// <exception cref="ContractException">The state folder belongs to another model, schema or student.</exception>
+    /// <exception cref="OwnershipLostException">Another Distiller trains the model.</exception>
     public async Task RunAsync(CancellationToken stop)
     {
+        WriteStatus("waiting");
+        var stream = new LogitStream(reader, options.Redis);
+        await owner.TakeAsync(stream, stop);
         Restore();
-        var stream = new LogitStream(reader, progress.Position, options.Redis);
+        stream.Position = progress.Position;
         var publisher = new VersionPublisher(schema, config.Model!, config.Gate, repository, writer, announcements, weights, stream);
         var examinedBefore = progress.Counters.Examined;
-        WriteStatus("waiting");
         await stream.InsistAsync(() => backlog.StartAsync(progress.Position), stop);
         DistillerLog.Info($"reading {reader.StreamKey} after {progress.Position}; {backlog.Records} entries wait");
 
@@ -97,6 +102,7 @@ public sealed class DistillationLoop : IDisposable
                 progress.Position = entries[^1].Id;
                 meter.EndWork(entries.Count);
             }
+            owner.Renew();
             backlog.Update(progress.Counters.Examined - examinedBefore);
             UpdateLive();
             await FinishBackgroundWorkAsync(publisher);
@@ -266,6 +272,7 @@ public sealed class DistillationLoop : IDisposable
         BeginCheckpoint();
         await checkpointing.FinishAsync();
         await FinishBackgroundWorkAsync(publisher);
+        await owner.GiveBackAsync();
         WriteStatus("stopped");
         DistillerLog.Info($"stopped at {progress.Position}: {progress.Counters.Consumed} records consumed, {versionsPublished} versions published");
     }

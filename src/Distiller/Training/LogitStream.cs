@@ -9,8 +9,7 @@ namespace KdServing.Distiller.Training;
 /// A batch is the next <c>count</c> entries, however they arrive; only when nothing has come for a while is it cut short. The
 /// next read runs beside the training of the batch before. One caller.
 /// </remarks>
-/// <param name="position">Entries after this one are read.</param>
-public sealed class LogitStream(LogitStreamReader reader, StreamId position, string endpoint)
+public sealed class LogitStream(LogitStreamReader reader, string endpoint)
 {
     // About half a megabyte of records of 50 candidates: enough to hide the round trip.
     private const int ReadCount = 256;
@@ -19,8 +18,10 @@ public sealed class LogitStream(LogitStreamReader reader, StreamId position, str
 
     private readonly Queue<LogitStreamEntry> ready = new();
     private Task<IReadOnlyList<LogitStreamEntry>>? reading;
-    private StreamId read = position;
     private long lastArrival = Stopwatch.GetTimestamp();
+
+    /// <summary>Entries after this one are read; set before the first call.</summary>
+    public StreamId Position { get; set; }
 
     /// <summary>Redis did not answer the last call.</summary>
     public bool IsAway { get; private set; }
@@ -48,7 +49,7 @@ public sealed class LogitStream(LogitStreamReader reader, StreamId position, str
             batch[i] = ready.Dequeue();
         // Parse what follows while this batch is learned.
         if (ready.Count < ReadCount)
-            reading ??= Task.Run(() => reader.ReadAsync(read, ReadCount), stop);
+            reading ??= Task.Run(() => reader.ReadAsync(Position, ReadCount), stop);
         return batch;
     }
 
@@ -83,13 +84,13 @@ public sealed class LogitStream(LogitStreamReader reader, StreamId position, str
     {
         try
         {
-            var entries = await (reading ?? Task.Run(() => reader.ReadAsync(read, ReadCount), stop));
+            var entries = await (reading ?? Task.Run(() => reader.ReadAsync(Position, ReadCount), stop));
             IsAway = false;
             foreach (var entry in entries)
                 ready.Enqueue(entry);
             if (entries.Count == 0)
                 return false;
-            read = entries[^1].Id;
+            Position = entries[^1].Id;
             lastArrival = Stopwatch.GetTimestamp();
             return true;
         }

@@ -136,6 +136,33 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
         Assert.Contains("schema.json", fault.Reason, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_second_Distiller_waits_for_the_first()
+    {
+        await WriteAsync(0, 20);
+        await redis.Database.StringSetAsync(Keys.Owner, "elsewhere/1/token", TimeSpan.FromSeconds(60));
+        var run = RunAsync();
+        await UntilAsync(s => s.GetProperty("phase").GetString() == "waiting");
+        Assert.Equal(0, Number(Status(), "consumed"));
+
+        await redis.Database.KeyDeleteAsync(Keys.Owner);
+
+        Assert.Equal(20, Number(await run, "consumed"));
+        Assert.False(await redis.Database.KeyExistsAsync(Keys.Owner));
+    }
+
+    [Fact]
+    public async Task A_Distiller_whose_model_was_taken_over_stops()
+    {
+        var run = RunAsync(untilIdleSeconds: null);
+        await UntilAsync(s => s.GetProperty("phase").GetString() == "waiting" && redis.Database.KeyExists(Keys.Owner));
+
+        await redis.Database.StringSetAsync(Keys.Owner, "elsewhere/1/token", TimeSpan.FromSeconds(60));
+
+        var fault = await Assert.ThrowsAsync<OwnershipLostException>(() => run);
+        Assert.Contains("elsewhere/1", fault.Message, StringComparison.Ordinal);
+    }
+
     private async Task WriteAsync(int first, int count)
     {
         for (var r = first; r < first + count; r++)
