@@ -67,6 +67,12 @@ async Task<int> RunAsync(ParseResult arguments)
         DistillerLog.Error(e.Message);
         return Failed;
     }
+    catch (Exception e)
+    {
+        // A fault of ours: whoever reports it needs the whole of it.
+        DistillerLog.Error(e.ToString());
+        return Failed;
+    }
 
     void Stop(PosixSignalContext signal)
     {

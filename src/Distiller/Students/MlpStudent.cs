@@ -43,8 +43,7 @@ internal sealed class MlpStudent : Student
 
     public override Tensor forward(StudentInput input)
     {
-        // Not in place: the repeated user part is a view of one row when there is one user.
-        var h = PerCandidate(user.forward(input.User), input).add(item.forward(input.Item));
+        var h = PerCandidate(item.forward(input.Item), user.forward(input.User), input, (items, users) => items.add(users));
         if (live is not null)
             h = h.add_(live.forward(input.Live!));
         h = h.relu_();

@@ -42,12 +42,12 @@ public abstract class Student : Module<StudentInput, Tensor>
     /// <summary>The weights of now as plain arrays.</summary>
     public abstract DenseStudent ToDense();
 
-    /// <summary>Repeats each user's row for its candidates; [U, H] → [N, H].</summary>
-    protected static Tensor PerCandidate(Tensor userPart, StudentInput input)
+    /// <summary>Joins each candidate's row with its user's: [N, H] and [U, H] → [N, H].</summary>
+    protected static Tensor PerCandidate(Tensor candidates, Tensor users, StudentInput input, Func<Tensor, Tensor, Tensor> join)
     {
         if (input.UniformCandidates == 0)
-            return userPart.index_select(0, input.RowOf);
-        var (users, width) = (userPart.shape[0], userPart.shape[1]);
-        return userPart.unsqueeze(1).expand(users, input.UniformCandidates, width).reshape(users * input.UniformCandidates, width);
+            return join(candidates, users.index_select(0, input.RowOf));
+        var width = users.shape[1];
+        return join(candidates.reshape(users.shape[0], input.UniformCandidates, width), users.unsqueeze(1)).reshape(-1, width);
     }
 }

@@ -36,7 +36,7 @@ internal sealed class TwoTowerStudent : Student
 
     public override Tensor forward(StudentInput input)
     {
-        var product = PerCandidate(Through(userTower, input.User), input).mul(Through(itemTower, input.Item));
+        var product = PerCandidate(Through(itemTower, input.Item), Through(userTower, input.User), input, (items, users) => items.mul(users));
         var logits = combine.forward(product);
         return liveNet.Count == 0 ? logits : logits.add(Through(liveNet, input.Live!));
     }

@@ -8,8 +8,9 @@ public sealed class Backlog(LogitStreamReader reader)
     private Task<long>? asking;
     private long askedAtMs;
     private long waitingLessAdded;
+    private long added;
 
-    /// <summary>Entries written and not yet examined; at the last answer.</summary>
+    /// <summary>Entries written by the last answer and not examined yet.</summary>
     public long Records { get; private set; }
 
     public long RecordsMax { get; private set; }
@@ -17,7 +18,7 @@ public sealed class Backlog(LogitStreamReader reader)
     /// <summary>Frees what is durable and counts what waits. Call once, before the first read.</summary>
     public async Task StartAsync(StreamId durable)
     {
-        var (waiting, added) = await reader.BacklogAsync(durable);
+        (var waiting, added) = await reader.BacklogAsync(durable);
         waitingLessAdded = waiting - added;
         Note(waiting);
     }
@@ -29,9 +30,10 @@ public sealed class Backlog(LogitStreamReader reader)
         {
             // Redis away: the last answer stands.
             if (asking.IsCompletedSuccessfully)
-                Note(waitingLessAdded + asking.Result - examined);
+                added = asking.Result;
             asking = null;
         }
+        Note(waitingLessAdded + added - examined);
         if (asking is null && Environment.TickCount64 - askedAtMs >= 1000)
         {
             askedAtMs = Environment.TickCount64;

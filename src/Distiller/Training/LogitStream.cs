@@ -18,7 +18,7 @@ public sealed class LogitStream(LogitStreamReader reader, string endpoint)
 
     private readonly Queue<LogitStreamEntry> ready = new();
     private Task<IReadOnlyList<LogitStreamEntry>>? reading;
-    private long lastArrival = Stopwatch.GetTimestamp();
+    private long? emptySince;
 
     /// <summary>Entries after this one are read; set before the first call.</summary>
     public StreamId Position { get; set; }
@@ -26,8 +26,11 @@ public sealed class LogitStream(LogitStreamReader reader, string endpoint)
     /// <summary>Redis did not answer the last call.</summary>
     public bool IsAway { get; private set; }
 
-    /// <summary>Since an entry arrived, while nothing is left to hand out.</summary>
-    public TimeSpan Idle => ready.Count > 0 ? TimeSpan.Zero : Stopwatch.GetElapsedTime(lastArrival);
+    /// <summary>For how long Redis has had nothing new and nothing is left to hand out.</summary>
+    public TimeSpan Idle => ready.Count == 0 ? Silence : TimeSpan.Zero;
+
+    // Counted from the first read that came back empty: time spent training is not silence.
+    private TimeSpan Silence => emptySince is { } since ? Stopwatch.GetElapsedTime(since) : TimeSpan.Zero;
 
     /// <summary>
     /// The next <paramref name="count"/> entries; fewer when none has arrived for <paramref name="idle"/>; none when there is
@@ -39,7 +42,7 @@ public sealed class LogitStream(LogitStreamReader reader, string endpoint)
         {
             // Read on: the stream holds more.
         }
-        if (ready.Count == 0 || (ready.Count < count && Stopwatch.GetElapsedTime(lastArrival) < idle))
+        if (ready.Count == 0 || (ready.Count < count && Silence < idle))
         {
             await Task.Delay(IsAway ? RetryDelay : PollDelay, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             return [];
@@ -89,9 +92,12 @@ public sealed class LogitStream(LogitStreamReader reader, string endpoint)
             foreach (var entry in entries)
                 ready.Enqueue(entry);
             if (entries.Count == 0)
+            {
+                emptySince ??= Stopwatch.GetTimestamp();
                 return false;
+            }
             Position = entries[^1].Id;
-            lastArrival = Stopwatch.GetTimestamp();
+            emptySince = null;
             return true;
         }
         catch (Exception e) when (LogitStreamWriter.IsTransient(e))

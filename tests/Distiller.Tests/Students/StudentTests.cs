@@ -60,6 +60,23 @@ public sealed class StudentTests
             Assert.Equal(bySelection[i], byBroadcast[i], 1e-5f);
     }
 
+    [Theory]
+    [MemberData(nameof(Families))]
+    public void A_batch_of_one_user_or_of_one_candidate_is_a_batch(string json)
+    {
+        using var scope = NewDisposeScope();
+        using var student = Student.Create(StudentConfig.Parse(json), Schema, 5);
+        var input = Input();
+        var all = Floats(student.call(input));
+        var (first, single) = (TensorIndex.Slice(0, 4), TensorIndex.Slice(0, 1));
+
+        var one = student.call(new(input.User[single], input.Item[first], input.Live![first], input.RowOf[first], 4));
+        var smallest = student.call(new(input.User[single], input.Item[single], input.Live[single], input.RowOf[single], 1));
+
+        Assert.Equal(all[..4], Floats(one), (a, b) => Math.Abs(a - b) < 1e-6f);
+        Assert.Equal(all[..1], Floats(smallest), (a, b) => Math.Abs(a - b) < 1e-6f);
+    }
+
     // The formula of DenseTwoTower, written out.
     [Fact]
     public void Two_towers_compute_what_they_say()
