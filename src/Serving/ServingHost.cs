@@ -3,6 +3,7 @@ using KdServing.Contracts;
 using KdServing.Serving.Health;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
+using KdServing.Serving.Reflection;
 using KdServing.Serving.Status;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -134,6 +135,7 @@ public sealed class ServingHost : IAsyncDisposable
         app.UseRouting();
         app.MapGrpcService<RankingService>();
         app.MapGrpcService<HealthService>();
+        app.MapGrpcService<ReflectionService>();
         return app;
     }
 
@@ -154,6 +156,7 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton(p => new LatencySeries(p.GetRequiredService<RankingMetrics>().Latency));
         services.AddSingleton<RankingService>();
         services.AddSingleton<HealthService>();
+        services.AddSingleton<ReflectionService>();
         services.AddSingleton<ServingStatus>();
         services.AddSingleton<StatusPages>();
         services.AddSingleton(p => new ServableLoader(repository, runtime, p.GetRequiredService<ScoringBufferPool>(),
@@ -186,7 +189,8 @@ public sealed class ServingHost : IAsyncDisposable
     {
         logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning)
             // The gRPC layer logs each refused call under the service's name: a client must not fill our disk with its mistakes.
-            .AddFilter(typeof(RankingService).FullName, LogLevel.Warning).AddFilter(typeof(HealthService).FullName, LogLevel.Warning);
+            .AddFilter(typeof(RankingService).FullName, LogLevel.Warning).AddFilter(typeof(HealthService).FullName, LogLevel.Warning)
+            .AddFilter(typeof(ReflectionService).FullName, LogLevel.Warning);
         if (replacement is not null)
             replacement(logging);
         else
