@@ -27,8 +27,8 @@ public sealed class AllocationTests(ITestOutputHelper output)
     private const int BudgetBytes = 1_300;
 #endif
 
-    // Kestrel rents a segment object now and then when its own pool is empty; nothing here may grow with the message.
-    private const int GrowthBudgetBytes = 200;
+    // About 1 % of the message: Kestrel's pools shrink and grow a little, a copy would be 96,000 bytes.
+    private const int GrowthBudgetBytes = 1_000;
 
     [Fact]
     public async Task A_call_stays_within_its_budget_whatever_its_size()

@@ -34,7 +34,10 @@ public sealed class GrpcServer : IAsyncDisposable
     {
         var builder = WebApplication.CreateSlimBuilder();
         var logs = new RecordedLogs();
-        builder.Logging.ClearProviders().AddProvider(logs).SetMinimumLevel(LogLevel.Warning);
+
+        // The host's diagnostics make an activity and a scope for every request as soon as their category logs anything.
+        builder.Logging.ClearProviders().AddProvider(logs).SetMinimumLevel(LogLevel.Warning)
+            .AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None);
         builder.WebHost.UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, options =>
         {
