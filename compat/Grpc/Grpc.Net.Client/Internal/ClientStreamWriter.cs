@@ -38,22 +38,8 @@ internal sealed class ClientStreamWriter<TRequest, TResponse>(GrpcCall<TRequest,
             return Task.FromException(new InvalidOperationException("The stream can not be completed while a message is being written."));
 
         _isCompleted = true;
-        return CompleteCoreAsync();
-    }
-
-    private async Task CompleteCoreAsync()
-    {
-        try
-        {
-            // The stream must have been lent out, or its end would be taken for a failed call.
-            await content.Stream.ConfigureAwait(false);
-        }
-        catch (OperationCanceledException)
-        {
-            // The call has ended before; its status says why.
-        }
-
         content.End();
+        return Task.CompletedTask;
     }
 
     private async Task WriteCoreAsync(TRequest message, CancellationToken cancellationToken)

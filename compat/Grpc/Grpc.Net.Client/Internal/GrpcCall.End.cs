@@ -90,7 +90,7 @@ internal sealed partial class GrpcCall<TRequest, TResponse>
         _deadlineTimer?.Dispose();
         _callerRegistration.Unregister();
         _disposalRegistration.Unregister();
-        _requestStream?.End();
+        _requestStream?.Abort();
         return true;
     }
 }

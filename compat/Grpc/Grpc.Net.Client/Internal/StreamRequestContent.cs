@@ -13,11 +13,14 @@ internal sealed class StreamRequestContent : HttpContent
     /// <summary>The stream, as soon as the request is being sent; cancelled when the call ends first.</summary>
     public Task<Stream> Stream => _stream.Task;
 
-    /// <summary>Ends the request.</summary>
-    public void End()
+    /// <summary>Ends the request: the server sees a whole stream of messages.</summary>
+    public void End() => _end.TrySetResult();
+
+    /// <summary>Breaks a request off that has not ended: the server must not take what it has for the whole.</summary>
+    public void Abort()
     {
         _stream.TrySetCanceled();
-        _end.TrySetResult();
+        _end.TrySetCanceled();
     }
 
     protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context)
