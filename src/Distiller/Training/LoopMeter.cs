@@ -26,12 +26,12 @@ public sealed class LoopMeter
 
     public bool IsStatusDue => Seconds - statusAt >= 1;
 
-    /// <summary>True once a second: time to ask which version is live.</summary>
+    /// <summary>True four times a second: time to ask which version is live.</summary>
     public bool IsLiveDue
     {
         get
         {
-            if (Seconds - liveAt < 1)
+            if (Seconds - liveAt < 0.25)
                 return false;
             liveAt = Seconds;
             return true;
