@@ -1,7 +1,5 @@
 using KdServing.Contracts;
 using KdServing.Distiller.Checkpoints;
-using KdServing.Distiller.Evaluation;
-using KdServing.Distiller.Losses;
 using KdServing.Distiller.Publishing;
 using KdServing.Distiller.Students;
 using StackExchange.Redis;
@@ -22,14 +20,8 @@ public sealed class DistillationLoop : IDisposable
     private readonly LogitStreamReader reader;
     private readonly VersionAnnouncements announcements;
     private readonly ModelOwner owner;
-    private readonly Learner student;
-    private readonly Learner? labelsOnly;
-    private readonly FeatureBatch batch;
-    private readonly int teacherSource;
-    private readonly BatchScores scores;
-    private readonly ProgressiveEvaluation evaluation;
+    private readonly Cohort cohort;
     private readonly GateSet gateSet;
-    private readonly PublishedStudents published = new();
     private readonly PublishedWeights weights;
     private readonly VersionWriter writer;
     private readonly ModelRepository repository;
@@ -37,7 +29,6 @@ public sealed class DistillationLoop : IDisposable
     private readonly StreamProgress progress = new();
     private readonly Backlog backlog;
     private readonly LoopMeter meter = new();
-    private readonly List<TeacherRecord> learned = [];
     private Checkpointing.Saved acknowledged = new(StreamId.Zero, new());
     private Task<(StreamId Id, long Version)?>? servedQuery;
     private long learnedAtRefresh;
@@ -55,20 +46,7 @@ public sealed class DistillationLoop : IDisposable
         announcements = new(redis, model);
         owner = new(redis, model);
         backlog = new(reader);
-        var objective = new Objective(schema, config.HardLabel, config.Kd);
-        student = new(schema, studentConfig, config.Optimizer, config.Seed, objective);
-        labelsOnly = config.Evaluation.LabelsOnly && config.HardLabel.Weight > 0
-            ? new(schema, studentConfig, config.Optimizer, config.Seed, new Objective(schema, config.HardLabel, []))
-            : null;
-        List<SoftLabelSource> sources = [.. objective.Sources];
-        var teacher = new SoftLabelSource(null, schema.Targets[0]);
-        if (!sources.Contains(teacher))
-            sources.Add(teacher);
-        teacherSource = sources.IndexOf(teacher);
-        batch = new(schema, sources);
-        scores = new(schema);
-        evaluation = new([Scorer.Teacher, Scorer.Student, Scorer.StudentLatest, .. labelsOnly is null ? [] : (Scorer[])[Scorer.StudentLabelsOnly]],
-            config.HardLabel.LogQCorrection, config.Seed);
+        cohort = new(schema, studentConfig, config);
         gateSet = new(config.Gate.Window);
         repository = new(options.RepositoryFolder);
         writer = new(repository, model, config.Refresh);
@@ -98,7 +76,8 @@ public sealed class DistillationLoop : IDisposable
             {
                 meter.BeginWork();
                 await ExamineAsync(entries, stream, stop);
-                ScoreAndLearn();
+                cohort.ScoreAndLearn();
+                meter.Note(cohort.Student.Loss);
                 progress.Position = entries[^1].Id;
                 meter.EndWork(entries.Count);
             }
@@ -118,18 +97,12 @@ public sealed class DistillationLoop : IDisposable
         await StopAsync(publisher);
     }
 
-    public void Dispose()
-    {
-        published.Dispose();
-        labelsOnly?.Dispose();
-        student.Dispose();
-    }
+    public void Dispose() => cohort.Dispose();
 
     // Every entry becomes one of: dead letter, repeat, gate set, or part of the batch.
     private async Task ExamineAsync(IReadOnlyList<LogitStreamEntry> entries, LogitStream stream, CancellationToken stop)
     {
-        batch.Clear();
-        learned.Clear();
+        cohort.Clear();
         var counters = progress.Counters;
         if (counters.Examined == 0)
             counters = counters with { FirstEntryMs = entries[0].Id.Ms };
@@ -153,48 +126,33 @@ public sealed class DistillationLoop : IDisposable
                 counters = counters with { HeldOut = counters.HeldOut + 1 };
                 continue;
             }
-            batch.Add(record);
-            learned.Add(record);
+            cohort.Add(record);
         }
         progress.Counters = counters;
     }
 
-    // Each scorer sees the records before any of them is learned.
-    private void ScoreAndLearn()
-    {
-        if (batch.Records == 0)
-            return;
-        scores.Clear();
-        published.Live?.Score(batch, scores.Of(Scorer.Student, batch.Candidates));
-        published.Frozen?.Score(batch, scores.Of(Scorer.StudentFrozen, batch.Candidates));
-        student.ScoreAndLearn(batch, scores.Of(Scorer.StudentLatest, batch.Candidates));
-        labelsOnly?.ScoreAndLearn(batch, scores.Of(Scorer.StudentLabelsOnly, batch.Candidates));
-        meter.Note(student.Loss);
-        scores.Observe(batch, batch.SoftLabels(teacherSource), evaluation);
-    }
-
     private void BeginRefresh(VersionPublisher publisher, CancellationToken stop)
     {
-        var recent = learned.Count > 0 ? learned : [.. gateSet.Records];
+        var recent = cohort.Records.Count > 0 ? cohort.Records : [.. gateSet.Records];
         if (recent.Count == 0)
             return;
         learnedAtRefresh = progress.Counters.Learned;
         meter.BeginRefresh();
-        var metrics = evaluation.Snapshot().Scorers.GetValueOrDefault("student_latest");
+        var metrics = cohort.Evaluation.Snapshot().Scorers.GetValueOrDefault("student_latest");
         var named = new Dictionary<string, double>();
         foreach (var (name, value) in (ReadOnlySpan<(string, double?)>)[("gauc", metrics?.Gauc), ("auc", metrics?.Auc), ("logloss", metrics?.Logloss)])
         {
             if (value is { } v && double.IsFinite(v))
                 named[name] = v;
         }
-        publisher.Begin(student, recent, [.. gateSet.Records], new(new Dictionary<string, string> { [reader.StreamKey] = progress.Position.ToString() },
-            progress.WatermarkMs, progress.TeacherVersions.ToDictionary(), progress.Counters.Learned, named), published, stop);
+        publisher.Begin(cohort.Student, recent, [.. gateSet.Records], new(new Dictionary<string, string> { [reader.StreamKey] = progress.Position.ToString() },
+            progress.WatermarkMs, progress.TeacherVersions.ToDictionary(), progress.Counters.Learned, named), cohort.Published, stop);
     }
 
     private void BeginCheckpoint()
     {
         meter.BeginCheckpoint();
-        checkpointing.Begin(student, labelsOnly, progress, evaluation, gateSet, published.Frozen?.Version ?? 0);
+        checkpointing.Begin(cohort.Student, cohort.LabelsOnly, progress, cohort.Evaluation, gateSet, cohort.Published.Frozen?.Version ?? 0);
     }
 
     // What the background threads finished takes effect here, between two steps.
@@ -206,11 +164,11 @@ public sealed class DistillationLoop : IDisposable
             if (outcome.Published is { } version)
             {
                 versionsPublished++;
-                published.Add(version);
+                cohort.Published.Add(version);
             }
         }
         if (!publisher.IsBusy)
-            published.Prune();
+            cohort.Published.Prune();
         if (checkpointing.TakeSaved() is { } saved)
         {
             acknowledged = saved;
@@ -230,30 +188,30 @@ public sealed class DistillationLoop : IDisposable
         if (servedQuery is { IsCompleted: true })
         {
             if (servedQuery.IsCompletedSuccessfully)
-                published.SetLive(servedQuery.Result?.Version);
+                cohort.Published.SetLive(servedQuery.Result?.Version);
             servedQuery = null;
         }
         if (servedQuery is null && meter.IsLiveDue)
             servedQuery = announcements.NewestServedAsync();
-        if (published.Frozen is null && progress.StreamSeconds >= options.FrozenAfterSeconds && published.Freeze())
-            DistillerLog.Info($"version {published.Frozen!.Version} is frozen for comparison");
+        if (cohort.Published.Frozen is null && progress.StreamSeconds >= options.FrozenAfterSeconds && cohort.Published.Freeze())
+            DistillerLog.Info($"version {cohort.Published.Frozen!.Version} is frozen for comparison");
     }
 
     private void Restore()
     {
-        if (checkpointing.Restore(student, labelsOnly, progress, evaluation, gateSet) is not { } manifest)
+        if (checkpointing.Restore(cohort.Student, cohort.LabelsOnly, progress, cohort.Evaluation, gateSet) is not { } manifest)
         {
-            DistillerLog.Info($"no checkpoint in {options.StateFolder}: model '{config.Model}' begins, {student.ParameterCount:N0} parameters");
+            DistillerLog.Info($"no checkpoint in {options.StateFolder}: model '{config.Model}' begins, {cohort.Student.ParameterCount:N0} parameters");
             return;
         }
         acknowledged = new(progress.Position, progress.Counters);
         learnedAtRefresh = progress.Counters.Learned;
         if (repository.Versions(config.Model!) is { Count: > 0 } versions && weights.Load(versions[^1], DistillerLog.Warn) is { } newest)
-            published.Add(newest);
-        if (manifest.FrozenVersion > 0 && published.Newest?.Version == manifest.FrozenVersion)
-            published.RestoreFrozen(published.Newest);
+            cohort.Published.Add(newest);
+        if (manifest.FrozenVersion > 0 && cohort.Published.Newest?.Version == manifest.FrozenVersion)
+            cohort.Published.RestoreFrozen(cohort.Published.Newest);
         else if (manifest.FrozenVersion > 0 && weights.Load(manifest.FrozenVersion, DistillerLog.Warn) is { } frozen)
-            published.RestoreFrozen(frozen);
+            cohort.Published.RestoreFrozen(frozen);
         DistillerLog.Info($"continuing from the checkpoint at {progress.Position}: {progress.Counters.Learned} records learned");
     }
 
@@ -282,7 +240,7 @@ public sealed class DistillationLoop : IDisposable
         meter.BeginStatus();
         if (options.StatusFile is null)
             return;
-        var evaluated = evaluation.Snapshot();
+        var evaluated = cohort.Evaluation.Snapshot();
         new DistillerStatus
         {
             UpdatedAtMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
@@ -300,13 +258,13 @@ public sealed class DistillationLoop : IDisposable
             RecordsPerBusySecond = meter.RecordsPerBusySecond,
             VersionsPublished = versionsPublished,
             HeldByGate = heldByGate,
-            NewestVersion = published.Newest?.Version,
-            LiveVersion = published.Live?.Version,
+            NewestVersion = cohort.Published.Newest?.Version,
+            LiveVersion = cohort.Published.Live?.Version,
             WatermarkMs = progress.WatermarkMs,
             Position = new Dictionary<string, string> { [reader.StreamKey] = progress.Position.ToString() },
-            Parameters = student.ParameterCount,
+            Parameters = cohort.Student.ParameterCount,
             RssMb = Environment.WorkingSet / 1e6,
-            PhaseSeconds = meter.Phases(student.Phases, labelsOnly?.Phases),
+            PhaseSeconds = meter.Phases(cohort.Student.Phases, cohort.LabelsOnly?.Phases),
             Scorers = evaluated.Scorers,
             GaucDifference95 = evaluated.GaucDifference95,
             TransferRatio = evaluated.TransferRatio,

@@ -1,0 +1,88 @@
+using KdServing.Contracts;
+using KdServing.Distiller.Evaluation;
+using KdServing.Distiller.Losses;
+using KdServing.Distiller.Students;
+
+namespace KdServing.Distiller.Training;
+
+/// <summary>
+/// All who see the same batches: the student, its twin that learns from labels only, and the published versions they are compared
+/// with. One thread.
+/// </summary>
+/// <remarks>
+/// <code>
+/// cohort.Clear();
+/// foreach (var record in records) cohort.Add(record);
+/// cohort.ScoreAndLearn();
+/// </code>
+/// </remarks>
+public sealed class Cohort : IDisposable
+{
+    private readonly FeatureBatch batch;
+    private readonly BatchScores scores;
+    private readonly int teacherSource;
+    private readonly List<TeacherRecord> records = [];
+
+    /// <exception cref="ContractException">A loss breaks a rule; names the field.</exception>
+    public Cohort(FeatureSchema schema, StudentConfig shape, DistillerConfig config)
+    {
+        var objective = new Objective(schema, config.HardLabel, config.Kd);
+        Student = new(schema, shape, config.Optimizer, config.Seed, objective);
+        if (config.Evaluation.LabelsOnly && config.HardLabel.Weight > 0)
+            LabelsOnly = new(schema, shape, config.Optimizer, config.Seed, new Objective(schema, config.HardLabel, []));
+
+        List<SoftLabelSource> sources = [.. objective.Sources];
+        var teacher = new SoftLabelSource(null, schema.Targets[0]);
+        if (!sources.Contains(teacher))
+            sources.Add(teacher);
+        teacherSource = sources.IndexOf(teacher);
+        batch = new(schema, sources);
+        scores = new(schema);
+        Evaluation = new([Scorer.Teacher, Scorer.Student, Scorer.StudentLatest, .. LabelsOnly is null ? [] : (Scorer[])[Scorer.StudentLabelsOnly]],
+            config.HardLabel.LogQCorrection, config.Seed);
+    }
+
+    public Learner Student { get; }
+
+    /// <summary>Null when the configuration does not ask for it.</summary>
+    public Learner? LabelsOnly { get; }
+
+    public PublishedStudents Published { get; } = new();
+
+    public ProgressiveEvaluation Evaluation { get; }
+
+    /// <summary>Records of the batch.</summary>
+    public IReadOnlyList<TeacherRecord> Records => records;
+
+    public void Clear()
+    {
+        batch.Clear();
+        records.Clear();
+    }
+
+    public void Add(TeacherRecord record)
+    {
+        batch.Add(record);
+        records.Add(record);
+    }
+
+    /// <summary>Each scorer sees the records before any of them is learned.</summary>
+    public void ScoreAndLearn()
+    {
+        if (batch.Records == 0)
+            return;
+        scores.Clear();
+        Published.Live?.Score(batch, scores.Of(Scorer.Student, batch.Candidates));
+        Published.Frozen?.Score(batch, scores.Of(Scorer.StudentFrozen, batch.Candidates));
+        Student.ScoreAndLearn(batch, scores.Of(Scorer.StudentLatest, batch.Candidates));
+        LabelsOnly?.ScoreAndLearn(batch, scores.Of(Scorer.StudentLabelsOnly, batch.Candidates));
+        scores.Observe(batch, batch.SoftLabels(teacherSource), Evaluation);
+    }
+
+    public void Dispose()
+    {
+        Published.Dispose();
+        LabelsOnly?.Dispose();
+        Student.Dispose();
+    }
+}
