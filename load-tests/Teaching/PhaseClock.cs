@@ -24,6 +24,9 @@ public sealed class PhaseClock
 
     public double TotalSeconds => seconds.Sum();
 
+    /// <summary>The time since the last call does not count.</summary>
+    public void Restart() => last = Stopwatch.GetTimestamp();
+
     /// <summary>The time since the last call was spent on this.</summary>
     public void Spent(Phase phase)
     {

@@ -84,13 +84,19 @@ public sealed class TeacherStream : IDisposable
     /// <summary>Streams until the time is over, the data ends, or it is cancelled; then everything is written and the position kept.</summary>
     public TeacherPhase Run(CancellationToken cancellation)
     {
-        var watch = Stopwatch.StartNew();
+        // Starts with the first impression: until then a click log counts up its history.
+        var watch = new Stopwatch();
         var before = position.StreamedSeconds;
         var phase = TeacherPhase.Done;
         try
         {
             foreach (var impression in Remaining())
             {
+                if (!watch.IsRunning)
+                {
+                    watch.Start();
+                    phases.Restart();
+                }
                 impressions.Add(impression);
                 if (impressions.Count < teacher.Config.BatchImpressions)
                     continue;

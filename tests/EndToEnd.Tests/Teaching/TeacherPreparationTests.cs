@@ -119,6 +119,20 @@ public sealed class TeacherPreparationTests : IDisposable
         Assert.Contains(field, fault.Message, StringComparison.Ordinal);
     }
 
+    // A sample without a teacher could not be replayed.
+    [Fact]
+    public void EverySampleDescribesATeacher()
+    {
+        var root = SampleCatalog.FindRoot();
+        Assert.NotEmpty(SampleCatalog.Names(root));
+        foreach (var sample in SampleCatalog.Names(root))
+        {
+            using var teacher = new Teacher(
+                FeatureSchema.Load(Path.Combine(root, sample, "schema.json")), TeacherConfig.Load(Path.Combine(root, sample, "teacher.json")), 1);
+            Assert.True(teacher.ParameterCount > 0);
+        }
+    }
+
     public void Dispose() => fixture.Dispose();
 
     private TeacherCache Cache(Teacher teacher, ulong seed = 1, double budget = Budget) =>
