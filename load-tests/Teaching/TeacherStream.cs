@@ -7,29 +7,6 @@ using static KdServing.LoadTests.Teaching.PhaseClock;
 
 namespace KdServing.LoadTests.Teaching;
 
-/// <summary>Where and how fast a replay is streamed.</summary>
-public sealed record TeacherStreamOptions
-{
-    public required string Model { get; init; }
-
-    /// <summary>Impressions a second; null: 70 % of what the slower end can do, see <see cref="Pace"/>.</summary>
-    public double? Rate { get; init; }
-
-    /// <summary>Status file of the Distiller to keep pace with.</summary>
-    public string? PaceBy { get; init; }
-
-    public string? ProducedLog { get; init; }
-
-    /// <summary>Where the position is kept, and beside it the weights; null: a restart begins anew.</summary>
-    public string? PositionFile { get; init; }
-
-    /// <summary>Streaming time, over all runs of a replay; null: to the end of the data.</summary>
-    public double? Seconds { get; init; }
-
-    /// <summary>Streaming time between two saves of the weights.</summary>
-    public double SaveSeconds { get; init; } = 15;
-}
-
 /// <summary>Replays impressions in event order through a teacher that goes on learning: scores a batch, streams it, learns it.</summary>
 /// <remarks>
 /// A batch is scored whole before any of it is learned, so no logit knows its own label or a later one. Writing overlaps with
@@ -41,8 +18,7 @@ public sealed class TeacherStream : IDisposable
     private readonly Teacher teacher;
     private readonly TeacherStreamOptions options;
     private readonly StatusReport report;
-    private readonly LogitStreamWriter writer;
-    private readonly ProducedLogFile log;
+    private readonly RecordOutput output;
     private readonly FeatureBatch batch;
     private readonly List<Impression> impressions = [];
     private readonly PhaseClock phases = new();
@@ -58,8 +34,7 @@ public sealed class TeacherStream : IDisposable
     {
         (this.reader, this.teacher, this.options, this.report, this.position) = (reader, teacher, options, report, position);
         ProducerId = $"{teacher.Config.Name}-{Guid.NewGuid():N}";
-        writer = new(redis, options.Model, ProducerId, teacher.Schema);
-        log = new(options.ProducedLog);
+        output = new(new(redis, options.Model, ProducerId, teacher.Schema), options.ProducedLog);
         batch = teacher.NewBatch();
         Metrics = new(teacher.Config.HardLabel.LogQCorrection);
         rate = new(options.Rate, options.PaceBy);
@@ -124,7 +99,7 @@ public sealed class TeacherStream : IDisposable
         return phase;
     }
 
-    public void Dispose() => log.Dispose();
+    public void Dispose() => output.Dispose();
 
     /// <summary>Weights saved beside a position.</summary>
     public static string? WeightsFile(string? positionFile) => positionFile is null ? null : positionFile + ".safetensors";
@@ -159,11 +134,20 @@ public sealed class TeacherStream : IDisposable
             AddOutputs(records[i], scored, i);
         phases.Spent(Phase.Score);
 
-        var written = Task.Run(() => WriteAsync(records, cancellation), CancellationToken.None);
+        output.Begin(records, cancellation);
         scored.Learn();
         batches++;
         phases.Spent(Phase.Learn);
-        Await(written);
+        try
+        {
+            output.End(() => report.Current = report.Current with { RecordsPerSecond = 0, Retries = output.Retries, Waits = output.Waits });
+        }
+        finally
+        {
+            // Also those of a batch that was cut short.
+            foreach (var record in records.Take(output.Written))
+                position = position.After(record);
+        }
         phases.Spent(Phase.Write);
 
         rate.Done(records.Count, phases.BusySeconds);
@@ -194,41 +178,6 @@ public sealed class TeacherStream : IDisposable
             record.Privileged.Clear();
     }
 
-    private async Task WriteAsync(List<TeacherRecord> records, CancellationToken cancellation)
-    {
-        foreach (var record in records)
-        {
-            log.Add(await writer.WriteAsync(record, cancellation));
-            position = position.After(record);
-        }
-        log.Flush();
-    }
-
-    /// <summary>Waits for the writes, and says why when it takes long.</summary>
-    private void Await(Task written)
-    {
-        var (retries, waits, said) = (writer.Retries, writer.Waits, false);
-        try
-        {
-            while (!written.Wait(TimeSpan.FromSeconds(2)))
-            {
-                if (!said && writer.Retries > retries)
-                    Console.Error.WriteLine("kd teach: Redis does not answer; waiting for it, nothing is lost");
-                else if (!said && writer.Waits > waits)
-                    Console.Error.WriteLine("kd teach: the stream is full; waiting for the Distiller");
-                said |= writer.Retries > retries || writer.Waits > waits;
-                report.Current = report.Current with { Retries = writer.Retries, Waits = writer.Waits, RecordsPerSecond = 0 };
-            }
-            if (said)
-                Console.Error.WriteLine("kd teach: streaming again");
-        }
-        catch (AggregateException e)
-        {
-            log.Flush();
-            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(e.InnerException!);
-        }
-    }
-
     private void SaveWeights()
     {
         if (WeightsFile(options.PositionFile) is { } file)
@@ -254,8 +203,8 @@ public sealed class TeacherStream : IDisposable
             Gauc = Metrics.Gauc,
             Logloss = Metrics.LogLoss,
             BusyShare = phases.BusySeconds / Math.Max(1e-9, phases.TotalSeconds),
-            Retries = writer.Retries,
-            Waits = writer.Waits,
+            Retries = output.Retries,
+            Waits = output.Waits,
         };
     }
 }
