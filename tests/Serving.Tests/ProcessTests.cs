@@ -4,7 +4,6 @@ using System.Net.Sockets;
 using System.Text.Json;
 using Grpc.Core;
 using Grpc.Net.Client;
-using KdServing.Contracts;
 
 namespace KdServing.Serving.Tests;
 

@@ -63,11 +63,11 @@ public sealed class StartTests
     }
 
     [Fact]
-    public void The_loader_thread_gives_way()
+    public async Task The_loader_thread_gives_way()
     {
         using var thread = new NicedThread("test", niceness: 7);
-        Assert.Equal(1, thread.RunAsync(() => 1).GetAwaiter().GetResult());
+        Assert.Equal(1, await thread.RunAsync(() => 1));
         Assert.Equal(7, thread.Niceness);
-        Assert.ThrowsAsync<InvalidOperationException>(() => thread.RunAsync<int>(() => throw new InvalidOperationException())).GetAwaiter().GetResult();
+        await Assert.ThrowsAsync<InvalidOperationException>(() => thread.RunAsync<int>(() => throw new InvalidOperationException()));
     }
 }
