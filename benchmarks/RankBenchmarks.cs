@@ -26,22 +26,24 @@ public class RankBenchmarks
     public bool Raw { get; set; }
 
     [GlobalSetup]
-    public async Task SetUp()
+    public void SetUp()
     {
         student = new();
         request = student.Request(Candidates, Raw);
-        host = await ServingHost.StartAsync(new() { Repository = student.Folder, Model = ReferenceStudent.Model }, l => l.ClearProviders());
+        // BenchmarkDotNet awaits no set-up inside its own process.
+        host = ServingHost.StartAsync(new() { Repository = student.Folder, Model = ReferenceStudent.Model }, l => l.ClearProviders())
+            .GetAwaiter().GetResult();
         channel = GrpcChannel.ForAddress($"http://127.0.0.1:{host.Port}");
         client = new(channel);
         while (host.Services.GetRequiredService<ServableSlot>().Current is null)
-            await Task.Delay(10);
+            Thread.Sleep(10);
     }
 
     [GlobalCleanup]
-    public async Task CleanUp()
+    public void CleanUp()
     {
         channel.Dispose();
-        await host.DisposeAsync();
+        host.DisposeAsync().AsTask().GetAwaiter().GetResult();
         student.Dispose();
     }
 

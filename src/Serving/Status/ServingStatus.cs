@@ -89,5 +89,9 @@ public sealed class ServingStatus
         meter.CreateObservableGauge("kd_requests_in_flight", () => (long)gate.Running, description: "Requests being scored.");
         meter.CreateObservableGauge("kd_requests_queued", () => (long)gate.Waiting, description: "Requests waiting for a core.");
         meter.CreateObservableGauge("kd_resident_bytes", () => Environment.WorkingSet, description: "Resident memory of the process.");
+        meter.CreateObservableCounter("kd_gc_allocated_bytes", () => GC.GetTotalAllocatedBytes(), description: "Managed bytes allocated.");
+        meter.CreateObservableCounter("kd_gc_gen2_collections", () => (long)GC.CollectionCount(2), description: "Full collections.");
+        meter.CreateObservableCounter("kd_gc_pause_microseconds", () => (long)GC.GetTotalPauseDuration().TotalMicroseconds,
+            description: "Time all threads stood still for the garbage collector.");
     }
 }
