@@ -163,13 +163,13 @@ public sealed class ModelSource : BackgroundService
 
     private void Refuse(VersionRefusedException refusal, long entry)
     {
-        Refused[refusal.Version] = refusal.Message;
         if (refusal.IsFinal)
             retryAt.Remove(refusal.Version);
         else
             retryAt[refusal.Version] = Environment.TickCount64 + (long)RetryInterval.TotalMilliseconds;
         ledger.Update(entry, e => e with { Error = refusal.Message, RssAfterMb = ResidentMb() });
         log.VersionRefused(refusal.Version, refusal.Message, slot.Current?.Version ?? 0);
+        Refused[refusal.Version] = refusal.Message;
     }
 
     // Beside the loop: a request that holds on to its lease must not hold back the next version.
