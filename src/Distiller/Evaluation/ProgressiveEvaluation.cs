@@ -79,10 +79,10 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
         return new(
             metrics.Where(m => m.Value.Records > 0).ToDictionary(m => Name(m.Key), m => m.Value),
             differences.ToDictionary(d => d.Key, d => d.Value.Bootstrap.Interval95() is var (low, high) ? new[] { low, high } : null),
-            TransferRatio(metrics[Scorer.Teacher].Auc, metrics[Scorer.Student].Auc, metrics[Scorer.StudentLabelsOnly].Auc));
+            TransferRatio(metrics[Scorer.Teacher].Auc, metrics[Scorer.StudentLatest].Auc, metrics[Scorer.StudentLabelsOnly].Auc));
     }
 
-    /// <summary>(with kd − without) / (teacher − without); null when unknown, or the teacher is no better than the student without it.</summary>
+    /// <summary>(with kd − without) / (teacher − without), of equally fresh weights; null when unknown, or the teacher is no better than the student without it.</summary>
     public static double? TransferRatio(double? teacher, double? student, double? labelsOnly) =>
         teacher - labelsOnly > 0 ? (student - labelsOnly) / (teacher - labelsOnly) : null;
 
