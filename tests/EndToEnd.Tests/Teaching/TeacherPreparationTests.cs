@@ -1,4 +1,6 @@
+using System.Text.Json;
 using KdServing.Contracts;
+using KdServing.Distiller.Losses;
 using KdServing.LoadTests.Data;
 using KdServing.LoadTests.Teaching;
 
@@ -130,6 +132,21 @@ public sealed class TeacherPreparationTests : IDisposable
             using var teacher = new Teacher(
                 FeatureSchema.Load(Path.Combine(root, sample, "schema.json")), TeacherConfig.Load(Path.Combine(root, sample, "teacher.json")), 1);
             Assert.True(teacher.ParameterCount > 0);
+        }
+    }
+
+    // Were the teacher's labels treated otherwise than the student's, "student minus labels only" would measure that as well.
+    [Fact]
+    public void TeacherAndStudentTreatLabelsAlike()
+    {
+        var root = SampleCatalog.FindRoot();
+        foreach (var sample in SampleCatalog.Names(root))
+        {
+            using var distiller = JsonDocument.Parse(File.ReadAllText(Path.Combine(root, sample, "distiller.json")));
+            var student = distiller.RootElement.GetProperty("hard_label").Deserialize<HardLabelConfig>(ContractJson.Options)!;
+            var teacher = TeacherConfig.Load(Path.Combine(root, sample, "teacher.json")).HardLabel;
+            Assert.Equal(student.Origins, teacher.Origins);
+            Assert.Equal((sample, student.LogQCorrection), (sample, teacher.LogQCorrection));
         }
     }
 
