@@ -19,7 +19,9 @@ internal sealed class DemoProcesses(DemoOptions options, DemoDataset dataset, De
 
     public Uri ServingAddress => new($"http://127.0.0.1:{servingPort}");
 
-    public Uri ServingStatusAddress => new($"http://127.0.0.1:{statusPort}/status.json");
+    public Uri StatusPage => new($"http://127.0.0.1:{statusPort}/");
+
+    public Uri ServingStatusAddress => new(StatusPage, "status.json");
 
     public ChildSpec Redis => PrivateRedis.Spec(folder, RedisPort);
 

@@ -28,6 +28,7 @@ internal sealed class DemoRun(DemoOptions options)
 
         using var parts = new Supervisor(folder, Say);
         var processes = new DemoProcesses(options, dataset, folder);
+        Say($"Serving's status page: {processes.StatusPage}");
         var view = new LiveView(AnsiConsole.Console, options.Plain);
         DemoReport? report = null;
         try
