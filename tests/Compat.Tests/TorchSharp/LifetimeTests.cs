@@ -80,11 +80,16 @@ public sealed class LifetimeTests
     }
 
     [Fact]
-    public async Task A_scope_belongs_to_its_thread()
+    public void A_scope_belongs_to_its_thread()
     {
         using var scope = NewDisposeScope();
-        using var elsewhere = await Task.Run(() => ones(3));
+        // A thread of its own: a task could be run by this very thread, once it waits.
+        Tensor? elsewhere = null;
+        var thread = new Thread(() => elsewhere = ones(3));
+        thread.Start();
+        thread.Join();
         Assert.Equal(0, scope.DisposablesCount);
+        elsewhere!.Dispose();
     }
 
     [Fact]
