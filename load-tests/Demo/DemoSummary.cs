@@ -52,9 +52,15 @@ internal static class DemoSummary
 
     private static string Verdict(DemoReport report)
     {
-        var teacher = Interval(report.GaucDifference95?["student_minus_labels_only"]);
+        var equalAge = Interval(report.GaucDifference95?["student_latest_minus_labels_only"]);
+        var live = Interval(report.GaucDifference95?["student_minus_labels_only"]);
         var refresh = Interval(report.GaucDifference95?["student_minus_frozen"]);
-        return $"Learning from the teacher changed GAUC by {teacher}; staying fresh changed it by {refresh} (95 % intervals, paired by impression).";
+        return $"""
+            GAUC, 95 % intervals paired by impression:
+              the teacher is worth {equalAge} at equal age; the version live in Serving, some seconds old, against the
+              labels-only twin's newest weights: {live}
+              staying fresh is worth {refresh} over the version frozen at a third of the run
+            """;
     }
 
     private static string Interval(JsonNode? node) =>

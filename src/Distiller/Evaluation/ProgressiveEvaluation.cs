@@ -22,17 +22,21 @@ namespace KdServing.Distiller.Evaluation;
 /// <param name="seed">Of the bootstrap; the same for equal results.</param>
 public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, bool correctLogQ, ulong seed = 1)
 {
-    private const int StateFormat = 1;
+    private const int StateFormat = 2;
     private const string LabelsOnlyPair = "student_minus_labels_only";
     private const string FrozenPair = "student_minus_frozen";
+    private const string EqualAgePair = "student_latest_minus_labels_only";
 
     private static readonly Scorer[] Scorers = Enum.GetValues<Scorer>();
 
     private readonly ScorerAccumulator[] accumulators = [.. Scorers.Select(_ => new ScorerAccumulator(correctLogQ))];
-    private readonly SortedDictionary<string, (Scorer With, PoissonBootstrap Bootstrap)> differences = new(StringComparer.Ordinal)
+    // The live student is some seconds old, the labels-only twin is not: their difference understates the teacher's worth, the one
+    // between the newest weights of both does not.
+    private readonly SortedDictionary<string, (Scorer Of, Scorer With, PoissonBootstrap Bootstrap)> differences = new(StringComparer.Ordinal)
     {
-        [FrozenPair] = (Scorer.StudentFrozen, new(seed)),
-        [LabelsOnlyPair] = (Scorer.StudentLabelsOnly, new(seed)),
+        [EqualAgePair] = (Scorer.StudentLatest, Scorer.StudentLabelsOnly, new(seed)),
+        [FrozenPair] = (Scorer.Student, Scorer.StudentFrozen, new(seed)),
+        [LabelsOnlyPair] = (Scorer.Student, Scorer.StudentLabelsOnly, new(seed)),
     };
 
     private readonly double?[] sessionAucs = new double?[Scorers.Length];
@@ -65,9 +69,9 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
                 ? accumulators[(int)scorer].Observe(session, states, logits[scorer], scorer == Scorer.Teacher ? default : teacher)
                 : null;
         }
-        foreach (var (with, bootstrap) in differences.Values)
+        foreach (var (of, with, bootstrap) in differences.Values)
         {
-            if (sessionAucs[(int)Scorer.Student] - sessionAucs[(int)with] is { } difference)
+            if (sessionAucs[(int)of] - sessionAucs[(int)with] is { } difference)
                 bootstrap.Add(difference);
         }
         return true;
@@ -96,7 +100,7 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
         writer.Write(Unscored);
         foreach (var accumulator in accumulators)
             accumulator.Save(writer);
-        foreach (var (_, bootstrap) in differences.Values)
+        foreach (var (_, _, bootstrap) in differences.Values)
             bootstrap.Save(writer);
         writer.Flush();
         return stream.ToArray();
@@ -114,7 +118,7 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
             Unscored = reader.ReadInt64();
             foreach (var accumulator in accumulators)
                 accumulator.Restore(reader);
-            foreach (var (_, bootstrap) in differences.Values)
+            foreach (var (_, _, bootstrap) in differences.Values)
                 bootstrap.Restore(reader);
         }
         catch (Exception e) when (e is EndOfStreamException or FormatException)

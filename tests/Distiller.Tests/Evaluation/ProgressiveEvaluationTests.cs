@@ -93,11 +93,12 @@ public sealed class ProgressiveEvaluationTests
         for (var i = 0; i < 50; i++)
             evaluation.Observe(Session, new() { Student = wrong, StudentLabelsOnly = wrong });
         for (var i = 0; i < 50; i++)
-            evaluation.Observe(Session, new() { Student = right, StudentLabelsOnly = wrong, StudentFrozen = wrong });
+            evaluation.Observe(Session, new() { Student = right, StudentLatest = right, StudentLabelsOnly = wrong, StudentFrozen = wrong });
 
         var differences = evaluation.Snapshot().GaucDifference95;
 
         Assert.Equal([1.0, 1.0], differences["student_minus_frozen"]!);
+        Assert.Equal([1.0, 1.0], differences["student_latest_minus_labels_only"]!);
         var labelsOnly = differences["student_minus_labels_only"]!;
         Assert.InRange(labelsOnly[0], 0.36, 0.46);
         Assert.InRange(labelsOnly[1], 0.54, 0.64);
