@@ -59,6 +59,7 @@ internal sealed class DemoRun(DemoOptions options)
 
         using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(2) };
         await using var traffic = new DemoTraffic(options, dataset, processes.ServingAddress);
+        var positions = new VersionPositions(new(folder.Repository), dataset.Schema.Name);
         var look = new Look(folder, http, processes.ServingStatusAddress);
 
         Enter(DemoPhase.Preparing);
@@ -90,7 +91,7 @@ internal sealed class DemoRun(DemoOptions options)
         await look.RefreshAsync();
         Enter(DemoPhase.Done);
         show(State(look, traffic));
-        return ReportBuilder.Build(options, dataset, folder, look, traffic, produced, rssStart, parts.Restarts);
+        return ReportBuilder.Build(options, dataset, positions, look, traffic, produced, rssStart, parts.Restarts);
 
         async Task UntilAsync(Func<bool> done, TimeSpan patience, string what, bool required = true)
         {
@@ -101,6 +102,7 @@ internal sealed class DemoRun(DemoOptions options)
                 parts.Check();
                 traffic.ThrowIfFailed();
                 await look.RefreshAsync();
+                positions.Update();
                 show(State(look, traffic));
                 if (done())
                     return;

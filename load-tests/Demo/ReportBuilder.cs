@@ -7,7 +7,7 @@ namespace KdServing.LoadTests.Demo;
 /// <summary>Puts the report together from what each process counted and what the demo saw for itself.</summary>
 internal static class ReportBuilder
 {
-    public static DemoReport Build(DemoOptions options, DemoDataset dataset, DemoFolder folder, Look look, DemoTraffic traffic,
+    public static DemoReport Build(DemoOptions options, DemoDataset dataset, VersionPositions positions, Look look, DemoTraffic traffic,
         IReadOnlyList<StreamId> produced, double? servingRssStart, int restarts)
     {
         var distiller = look.Distiller;
@@ -16,7 +16,7 @@ internal static class ReportBuilder
         var swaps = Swaps(look.Serving);
         var windows = swaps.Select(s => s.Window).ToArray();
         var figures = traffic.Figures;
-        var freshness = Freshness.Measure(produced, Served(dataset, folder, figures));
+        var freshness = Freshness.Measure(produced, Served(positions, figures));
         var samples = traffic.Record?.Samples() ?? [];
         return new()
         {
@@ -51,14 +51,12 @@ internal static class ReportBuilder
         return student;
     }
 
-    private static IEnumerable<ServedVersion> Served(DemoDataset dataset, DemoFolder folder, TrafficFigures traffic)
+    private static IEnumerable<ServedVersion> Served(VersionPositions positions, TrafficFigures traffic)
     {
-        var repository = new ModelRepository(folder.Repository);
-        var stream = (string)new StreamKeys(dataset.Schema.Name).Logits!;
         foreach (var version in traffic.Versions)
         {
-            if (repository.Manifest(dataset.Schema.Name, version.Version).Position.TryGetValue(stream, out var position))
-                yield return new(version.Version, StreamId.Parse(position), version.FirstReplyUnixMs);
+            if (positions[version.Version] is { } position)
+                yield return new(version.Version, position, version.FirstReplyUnixMs);
         }
     }
 

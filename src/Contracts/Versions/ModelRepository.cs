@@ -42,6 +42,38 @@ public sealed class ModelRepository(string root)
             : throw new ContractException("manifest", $"in the folder of {model}/{version} belongs to {manifest.Model}/{manifest.Version}");
     }
 
+    /// <summary>The manifest, or null when there is no good one.</summary>
+    public VersionManifest? TryManifest(string model, long version)
+    {
+        try
+        {
+            return Manifest(model, version);
+        }
+        catch (Exception e) when (e is ContractException or IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Removes the versions before one. A reader sees each of them whole or not at all; what the disk refuses stays for the next time.</summary>
+    public void RemoveBefore(string model, long version)
+    {
+        foreach (var old in Versions(model).TakeWhile(v => v < version))
+        {
+            var folder = Folder(model, old);
+            var hidden = Path.Combine(Path.GetDirectoryName(folder)!, $"{StagingPrefix}removed-{Path.GetFileName(folder)}");
+            try
+            {
+                Directory.Move(folder, hidden);
+                Directory.Delete(hidden, recursive: true);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return;
+            }
+        }
+    }
+
     /// <summary>Reads a file once and verifies that buffer: what is checked is what is used.</summary>
     /// <exception cref="ContractException">Missing, or not the bytes the manifest names.</exception>
     public byte[] ReadVerified(VersionManifest manifest, string file)

@@ -14,6 +14,9 @@ public sealed record RefreshPolicy
     /// <summary>One version in so many is a base (whole tables, portable graph); the others carry changed rows only.</summary>
     public int BaseEvery { get; init; } = 20;
 
+    /// <summary>Bases kept, each with its deltas; what is older is removed when a new base is published.</summary>
+    public int KeepBases { get; init; } = 3;
+
     /// <exception cref="ContractException">A value makes no sense.</exception>
     public RefreshPolicy Require(string field)
     {
@@ -25,6 +28,9 @@ public sealed record RefreshPolicy
             throw new ContractException($"{field}.records", "must be above 0");
         if (BaseEvery < 1)
             throw new ContractException($"{field}.base_every", "must be at least 1 (1: every version is a base)");
+        // A server may be reading the chain before the newest one.
+        if (KeepBases < 2)
+            throw new ContractException($"{field}.keep_bases", "must be at least 2");
         return this;
     }
 

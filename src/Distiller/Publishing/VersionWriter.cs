@@ -39,12 +39,21 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
         Newest = manifest;
         pending = [];
         publishedSinceBase = isBase ? 1 : publishedSinceBase + 1;
+        if (isBase)
+            RemoveOldChains();
         return manifest;
     }
 
     /// <summary>Remembers what a draft changed, for a draft that will not be published: the next delta must hold those rows.</summary>
     public void Hold(VersionDraft draft) =>
         pending = [.. draft.ChangedRows.Select((rows, t) => pending.Length == 0 ? rows : Union(pending[t], rows))];
+
+    private void RemoveOldChains()
+    {
+        var bases = repository.Versions(model).Reverse().Where(v => repository.TryManifest(model, v) is { Kind: VersionKind.Base });
+        if (bases.Skip(policy.KeepBases - 1).FirstOrDefault() is > 0 and var oldestKept)
+            repository.RemoveBefore(model, oldestKept);
+    }
 
     private double Write(string folder, VersionDraft draft, bool isBase)
     {

@@ -70,6 +70,21 @@ public sealed class VersionWriterTests : IDisposable
     }
 
     [Fact]
+    public void Chains_older_than_the_bases_to_keep_are_removed_whole()
+    {
+        using var sample = new SampleStudent("mlp", schema: OneTargetNoLive);
+        var writer = new VersionWriter(repository, Model, new RefreshPolicy { BaseEvery = 2, KeepBases = 2 });
+
+        foreach (var seed in Enumerable.Range(2, 6))
+            Publish(writer, sample, seed);
+
+        // Bases were 1, 3 and 5; 3 is the older one to keep.
+        Assert.Equal([3, 4, 5, 6], repository.Versions(Model));
+        Assert.Equal(2, repository.Chain(repository.Manifest(Model, 4)).Count);
+        Assert.Equal(4, Directory.EnumerateFileSystemEntries(Path.GetDirectoryName(repository.Folder(Model, 3))!).Count());
+    }
+
+    [Fact]
     public void The_first_version_after_a_restart_is_a_base_and_continues_the_numbers()
     {
         using var sample = new SampleStudent("mlp", schema: OneTargetNoLive);
