@@ -24,6 +24,7 @@ var root = new RootCommand("Trains a student on a stream of teacher logits and p
     config, schema, student, redis, repository, state, status, frozenAfter, untilIdle,
 };
 root.Add(KdServing.Distiller.Publishing.ModelsCommand.Create());
+root.Add(KdServing.Distiller.Losses.LossesCommand.Create());
 root.SetAction((arguments, _) => RunAsync(arguments));
 var parsed = root.Parse(args);
 if (parsed.Errors.Count == 0)

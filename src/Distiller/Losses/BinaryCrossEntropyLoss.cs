@@ -10,13 +10,16 @@ public sealed class BinaryCrossEntropyLoss(KdLossConfig config) : DistillationLo
     public static DistillationLoss Create(KdLossConfig config, string field)
     {
         config.Block<NoBlock>(null, field);
-        RequireTemperature(config.Temperature, $"{field}.temperature");
+        RequirePointwise(config, field);
         return new BinaryCrossEntropyLoss(config);
     }
 
-    public override Tensor Value(Tensor student, Tensor teacher, SessionIndex sessions)
+    // EasyRec multiplies the mean by the vector of weights, and the sum of losses then fails on shapes.
+    public override bool TakesWeights => !Config.EasyrecCompat;
+
+    protected override Tensor Compare(LossInput input)
     {
-        var (s, t) = SoftenedLogits(student, teacher);
-        return functional.softplus(s).sub(t.sigmoid().mul(s)).mean().mul(T2);
+        var (s, t) = SoftenedLogits(input);
+        return Mean(functional.softplus(s).sub(t.sigmoid().mul(s)), input.Weights).mul(T2);
     }
 }

@@ -4,7 +4,7 @@ using KdServing.Contracts;
 
 namespace KdServing.Distiller.Losses;
 
-/// <summary>One entry of the <c>kd</c> list: EasyRec's KD message, field for field, and <c>scale_by_t2</c>.</summary>
+/// <summary>One entry of the <c>kd</c> list: EasyRec's KD message, field for field, and <c>scale_by_t2</c>, <c>easyrec_compat</c>.</summary>
 public sealed record KdLossConfig
 {
     /// <summary>Key of the loss; by default <c>kd_loss_PRED_SOFTLABEL</c>, as EasyRec derives it.</summary>
@@ -28,8 +28,22 @@ public sealed record KdLossConfig
     /// <summary>Divides both logits. Pointwise losses only: pairwise and listwise ones have their own.</summary>
     public double Temperature { get; init; } = 1;
 
-    /// <summary>Multiply by T², so that the gradient keeps its size when T grows (Hinton 2015). EasyRec does not.</summary>
-    public bool ScaleByT2 { get; init; }
+    /// <summary>Multiply by T², so that the gradient keeps its size when T grows (Hinton 2015). EasyRec does not; by default only HINTON_LOSS does.</summary>
+    public bool? ScaleByT2 { get; init; }
+
+    /// <summary>Do what EasyRec's code does, where that is not what it says or not what is right.</summary>
+    public bool EasyrecCompat { get; init; }
+
+    /// <summary>Column that says whether a candidate is in the task's space; with <see cref="TaskSpaceIndicatorValue"/> or not at all.</summary>
+    public string? TaskSpaceIndicatorName { get; init; }
+
+    /// <summary>The value of a candidate that is in it.</summary>
+    public string? TaskSpaceIndicatorValue { get; init; }
+
+    public double InTaskSpaceWeight { get; init; } = 1;
+
+    /// <summary>Weight of the others; 0 leaves them out of the mean, anything else only scales their terms.</summary>
+    public double OutTaskSpaceWeight { get; init; } = 1;
 
     /// <summary>The loss' own block, e.g. <c>listwise_rank_loss</c>.</summary>
     [JsonExtensionData]
@@ -48,23 +62,28 @@ public sealed record KdLossConfig
         foreach (var key in Blocks?.Keys ?? Enumerable.Empty<string>())
         {
             if (key != name)
-            {
-                throw new ContractException($"{field}.{key}", name is null
-                    ? $"is unknown for {LossType}"
-                    : $"is unknown for {LossType}; its own block is '{name}'");
-            }
+                throw new ContractException($"{field}.{key}", $"is unknown for {LossType}; it has {(name is null ? "no block of its own" : $"the block '{name}'")}");
         }
         if (name is null || Blocks?.GetValueOrDefault(name) is not { ValueKind: not JsonValueKind.Undefined } block)
             return new();
+        if (block.ValueKind != JsonValueKind.Object)
+            throw new ContractException($"{field}.{name}", $"is {block.GetRawText()}; must be an object with {string.Join(", ", Fields<T>())}");
+        foreach (var property in block.EnumerateObject())
+        {
+            if (!Fields<T>().Contains(property.Name))
+                throw new ContractException($"{field}.{name}.{property.Name}", $"is unknown; one of {string.Join(", ", Fields<T>())}");
+        }
         try
         {
             return block.Deserialize<T>(ContractJson.Options) ?? new();
         }
         catch (JsonException e)
         {
-            throw new ContractException($"{field}.{name}", $"is not valid: {e.Message}");
+            throw new ContractException($"{field}.{name}{e.Path?[1..]}", "has a value of the wrong kind");
         }
     }
+
+    private static IEnumerable<string> Fields<T>() => typeof(T).GetProperties().Select(p => JsonNamingPolicy.SnakeCaseLower.ConvertName(p.Name));
 }
 
 /// <summary>The block of a loss that has none.</summary>

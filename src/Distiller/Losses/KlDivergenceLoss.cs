@@ -3,7 +3,7 @@ using static TorchSharp.torch.nn;
 
 namespace KdServing.Distiller.Losses;
 
-/// <summary>mean KL( Bernoulli(σ(t/T)) ‖ Bernoulli(σ(s/T)) ): the cross entropy less the teacher's own entropy.</summary>
+/// <summary>mean KL( teacher ‖ student ), both softened by T: of Bernoulli(σ(·/T)) for one logit, of softmax(·/T) for C.</summary>
 /// <remarks>
 /// With a = σ(t): softplus(s) − softplus(t) − a·(s − t), which needs no logarithm of a probability and is exactly 0 at s = t.
 /// The gradient is that of <see cref="BinaryCrossEntropyLoss"/>.
@@ -13,13 +13,25 @@ public sealed class KlDivergenceLoss(KdLossConfig config) : DistillationLoss(con
     public static DistillationLoss Create(KdLossConfig config, string field)
     {
         config.Block<NoBlock>(null, field);
-        RequireTemperature(config.Temperature, $"{field}.temperature");
+        RequirePointwise(config, field);
         return new KlDivergenceLoss(config);
     }
 
-    public override Tensor Value(Tensor student, Tensor teacher, SessionIndex sessions)
+    public override bool TakesVectors => true;
+
+    // As in BinaryCrossEntropyLoss.
+    public override bool TakesWeights => !Config.EasyrecCompat;
+
+    protected override Tensor Compare(LossInput input)
     {
-        var (s, t) = SoftenedLogits(student, teacher);
-        return functional.softplus(s).sub(functional.softplus(t)).sub(t.sigmoid().mul(s.sub(t))).mean().mul(T2);
+        var (s, t) = SoftenedLogits(input);
+        var losses = s.Dimensions > 1
+            ? Divergence(s, t)
+            : functional.softplus(s).sub(functional.softplus(t)).sub(t.sigmoid().mul(s.sub(t)));
+        return Mean(losses, input.Weights).mul(T2);
     }
+
+    /// <summary>KL( softmax(t) ‖ softmax(s) ) of each row; [N, C] → [N].</summary>
+    internal static Tensor Divergence(Tensor s, Tensor t) =>
+        t.softmax(1).mul(t.log_softmax(1).sub(s.log_softmax(1))).sum(1);
 }

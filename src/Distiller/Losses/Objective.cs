@@ -11,7 +11,7 @@ public sealed class Objective
 {
     private readonly FeatureSchema schema;
     private readonly HardLabelLoss hard;
-    private readonly List<(DistillationLoss Loss, int Target, bool Probabilities, int Source)> soft = [];
+    private readonly List<(DistillationLoss Loss, KdLossConfig Config, int Target, bool Probabilities, int Source)> soft = [];
     private readonly List<SoftLabelSource> sources = [];
     private readonly SortedDictionary<string, double> values = new(StringComparer.Ordinal);
 
@@ -26,13 +26,13 @@ public sealed class Objective
         {
             var (target, probabilities) = Prediction(kd[k], $"kd[{k}]");
             var source = SoftLabelSource.Parse(kd[k].SoftLabelName, schema.Targets[target], schema, $"kd[{k}].soft_label_name");
-            if (!kd[k].LabelIsLogits)
-                throw new ContractException($"kd[{k}].label_is_logits", "must be true: teachers stream logits");
             if (!names.Add(kd[k].Name))
                 throw new ContractException($"kd[{k}].loss_name", $"'{kd[k].Name}' is taken; give every loss a name of its own ({string.Join(", ", names)})");
             if (!sources.Contains(source))
                 sources.Add(source);
-            soft.Add((LossCatalogue.Create(kd[k], $"kd[{k}]"), target, probabilities, sources.IndexOf(source)));
+            var loss = LossCatalogue.Create(kd[k], $"kd[{k}]");
+            TrainingColumns.Require(loss, kd[k], schema, $"kd[{k}]");
+            soft.Add((loss, kd[k], target, probabilities, sources.IndexOf(source)));
         }
         if (hard.Weight == 0 && soft.Count == 0)
             throw new ContractException("hard_label.weight", "is 0 and kd is empty: there would be nothing to learn from");
@@ -58,7 +58,7 @@ public sealed class Objective
                     Add(schema.Targets.Count == 1 ? "hard" : $"hard_{schema.Targets[t]}", loss, hard.Weight);
             }
         }
-        foreach (var (loss, target, probabilities, source) in soft)
+        foreach (var (loss, config, target, probabilities, source) in soft)
         {
             var labels = batch.SoftLabels(source);
             var scored = Scored(labels);
@@ -67,8 +67,13 @@ public sealed class Objective
             var prediction = logits.select(1, target);
             if (scored is not null)
                 prediction = prediction.index_select(0, tensor(scored).to(logits.device));
-            var teacher = Soft(labels, scored).to(logits.device);
-            Add(loss.Name, loss.Value(probabilities ? prediction.sigmoid() : prediction, teacher, Sessions(batch, scored)), loss.Weight);
+            var sessions = loss.Session is null ? SessionIndex.Uniform(1, (int)prediction.shape[0]) : Sessions(batch, scored);
+            var input = new LossInput(probabilities ? prediction.sigmoid() : prediction, Teacher(loss, Soft(labels, scored).to(logits.device), sessions), sessions)
+            {
+                Weights = TrainingColumns.Weights(config, batch, scored)?.to(logits.device),
+                Columns = TrainingColumns.Columns(loss, schema, batch, target, scored),
+            };
+            Add(loss.Name, loss.Value(input), loss.Weight);
         }
         return total;
 
@@ -98,6 +103,14 @@ public sealed class Objective
         }
         throw new ContractException($"{field}.pred_name", $"'{config.PredName}' is not a prediction; one of {string.Join(", ", names)}");
     }
+
+    // Teachers stream logits; what a loss wants of them may be something else.
+    private static Tensor Teacher(DistillationLoss loss, Tensor logits, SessionIndex sessions) => loss.LabelKind switch
+    {
+        SoftLabelKind.Probability => logits.sigmoid(),
+        SoftLabelKind.Position => sessions.Ranks(logits).add(1),
+        _ => logits,
+    };
 
     // Places of the candidates that this teacher scored; null when it scored all of them.
     private static long[]? Scored(ReadOnlySpan<float> labels)

@@ -28,7 +28,7 @@ public sealed class ObjectiveConfigTests
 
     [Theory]
     [InlineData("""{ "loss_type": "SOFTMAX_LOSS", "pred_name": "logits_buy", "soft_label_name": "teacher_logits" }""",
-        "kd[0].loss_type", "BINARY_CROSS_ENTROPY_LOSS, CROSS_ENTROPY_LOSS, KL_DIVERGENCE_LOSS, LISTWISE_RANK_LOSS")]
+        "kd[0].loss_type", "BINARY_CROSS_ENTROPY_LOSS, BINARY_FOCAL_LOSS, COPR_LOSS, CROSS_ENTROPY_LOSS")]
     [InlineData("""{ "loss_type": "KL_DIVERGENCE_LOSS", "pred_name": "logits", "soft_label_name": "teacher_logits" }""",
         "kd[0].pred_name", "logits_click, probs_click, logits_buy, probs_buy")]
     [InlineData("""{ "loss_type": "KL_DIVERGENCE_LOSS", "pred_name": "logits_buy", "soft_label_name": "ranker/sale" }""", "kd[0].soft_label_name", "click, buy")]
@@ -44,7 +44,7 @@ public sealed class ObjectiveConfigTests
     [InlineData("""{ "loss_type": "LISTWISE_RANK_LOSS", "pred_name": "logits_buy", "soft_label_name": "teacher_logits", "temperature": 2 }""",
         "kd[0].temperature", "listwise_rank_loss.temperature")]
     [InlineData("""{ "loss_type": "LISTWISE_RANK_LOSS", "pred_name": "logits_buy", "soft_label_name": "teacher_logits", "listwise_rank_loss": { "sesion": 1 } }""",
-        "kd[0].listwise_rank_loss", "sesion")]
+        "kd[0].listwise_rank_loss.sesion", "temperature, session_name, label_is_logits")]
     public void A_mistake_is_named_with_its_remedy(string entry, string field, string remedy)
     {
         var fault = Assert.Throws<ContractException>(() => Create($"[{entry}]"));
