@@ -35,6 +35,12 @@ public static class DemoCommand
 
     private static async Task<int> RunAsync(DemoOptions options, CancellationToken cancellation)
     {
+        if (Console.IsOutputRedirected)
+        {
+            // A file or a pipe: plain text, as wide as its lines.
+            AnsiConsole.Profile.Capabilities.Ansi = false;
+            AnsiConsole.Profile.Width = 240;
+        }
         try
         {
             var report = await new DemoRun(options).RunAsync(cancellation);

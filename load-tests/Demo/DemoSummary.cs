@@ -57,9 +57,9 @@ internal static class DemoSummary
         var refresh = Interval(report.GaucDifference95?["student_minus_frozen"]);
         return $"""
             GAUC, 95 % intervals paired by impression:
-              the teacher is worth {equalAge} at equal age; the version live in Serving, some seconds old, against the
-              labels-only twin's newest weights: {live}
-              staying fresh is worth {refresh} over the version frozen at a third of the run
+              {equalAge}  learning from the teacher: newest weights with it − newest weights without
+              {live}  the same, but of the version live in Serving, which is some seconds old
+              {refresh}  staying fresh: live version − the one frozen at a third of the run
             """;
     }
 

@@ -138,7 +138,8 @@ internal sealed class TeachRun(TeachOptions options)
         var total = Math.Max(1e-9, stream.Phases.TotalSeconds);
         Say($"{(phase == TeacherPhase.Done ? "done" : "stopped")}: {stream.Metrics.Impressions:N0} impressions in {total:F0} s ({stream.Metrics.Impressions / total:F0}/s, busy {stream.Phases.BusySeconds / total:P0}); {stream.Metrics}");
         Say($"  {stream.Phases}; {stream.Metrics.Impressions / Math.Max(1e-9, stream.Phases.BusySeconds):F0} impressions a busy second");
-        connection.Close(allowCommandsToComplete: true);
+        // Every append has been awaited; asking for it again makes release 1.2.6 wait out its syncTimeout.
+        connection.Close(allowCommandsToComplete: false);
     }
 
     /// <summary>Takes the weights a killed teacher saved last; those of the preparation when there are none.</summary>

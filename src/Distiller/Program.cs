@@ -50,7 +50,15 @@ async Task<int> RunAsync(ParseResult arguments)
         TorchSharp.torch.set_num_threads(settings.Threads);
         using var connection = Connect(options.Redis);
         using var loop = new DistillationLoop(features, shape, settings, options, connection.GetDatabase());
-        await loop.RunAsync(stop.Token);
+        try
+        {
+            await loop.RunAsync(stop.Token);
+        }
+        finally
+        {
+            // Every command has been awaited; Dispose alone makes release 1.2.6 wait out its syncTimeout.
+            connection.Close(allowCommandsToComplete: false);
+        }
         return 0;
     }
     catch (ContractException e)
