@@ -61,8 +61,11 @@ public sealed record KdLossConfig
     {
         foreach (var key in Blocks?.Keys ?? Enumerable.Empty<string>())
         {
-            if (key != name)
-                throw new ContractException($"{field}.{key}", $"is unknown for {LossType}; it has {(name is null ? "no block of its own" : $"the block '{name}'")}");
+            if (key == name)
+                continue;
+            throw new ContractException($"{field}.{key}", key.EndsWith("_loss", StringComparison.Ordinal)
+                ? $"does not belong to {LossType}, which has {(name is null ? "no block of its own" : $"the block '{name}'")}"
+                : $"is unknown; one of {string.Join(", ", Fields<KdLossConfig>())}{(name is null ? "" : $", {name}")}");
         }
         if (name is null || Blocks?.GetValueOrDefault(name) is not { ValueKind: not JsonValueKind.Undefined } block)
             return new();
@@ -83,7 +86,8 @@ public sealed record KdLossConfig
         }
     }
 
-    private static IEnumerable<string> Fields<T>() => typeof(T).GetProperties().Select(p => JsonNamingPolicy.SnakeCaseLower.ConvertName(p.Name));
+    private static IEnumerable<string> Fields<T>() => typeof(T).GetProperties()
+        .Where(p => p.Name is not (nameof(Name) or nameof(Blocks))).Select(p => JsonNamingPolicy.SnakeCaseLower.ConvertName(p.Name));
 }
 
 /// <summary>The block of a loss that has none.</summary>

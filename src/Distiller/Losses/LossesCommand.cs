@@ -65,11 +65,23 @@ public static class LossesCommand
             if (JsonNode.Parse(json, documentOptions: options) is not JsonObject root || root["kd"] is not JsonArray { Count: > 0 } kd)
                 throw new ContractException("kd", """is missing or empty; --config must hold {"kd": [ … ]}""");
             // A whole distiller.json is held to all its rules.
-            return root.Count == 1 ? kd.Deserialize<List<KdLossConfig>>(ContractJson.Options)! : DistillerConfig.Parse(json).Kd;
+            return root.Count == 1 ? Entries(kd) : DistillerConfig.Parse(json).Kd;
         }
         catch (JsonException e)
         {
             throw new ContractException("--config", $"is not valid: {e.Message}");
+        }
+    }
+
+    private static List<KdLossConfig> Entries(JsonArray kd)
+    {
+        try
+        {
+            return kd.Deserialize<List<KdLossConfig>>(ContractJson.Options)!;
+        }
+        catch (JsonException e)
+        {
+            throw new ContractException($"kd{e.Path?[1..]}", "has a value of the wrong kind");
         }
     }
 
