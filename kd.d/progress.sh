@@ -8,6 +8,12 @@ fail() {
   exit 1
 }
 
+# Wrong arguments, as opposed to a failure.
+misuse() {
+  say "kd: $*"
+  exit 2
+}
+
 # run_step TITLE LOG COMMAND...: runs the command with its output in .kd/logs/LOG.log; shows the log's end and exits if it fails.
 run_step() {
   local title=$1 log=$state/logs/$2.log

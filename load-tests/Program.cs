@@ -11,5 +11,19 @@ var root = new RootCommand("Load tests, teacher and traffic replay, and the demo
     RankCommand.Create(),
     LoadCommand.Create(),
 };
+
+const int BadArguments = 2;
+ParseResult parsed;
+try
+{
+    parsed = root.Parse(args);
+}
+catch (InvalidOperationException e)
+{
+    // A validator asked for a value that is no number.
+    await Console.Error.WriteLineAsync($"kd: {e.Message}");
+    return BadArguments;
+}
 // A stop in order takes longer than the default of two seconds.
-return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromMinutes(2) });
+var exit = await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromMinutes(2) });
+return parsed.Errors.Count > 0 ? BadArguments : exit;

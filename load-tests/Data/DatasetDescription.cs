@@ -81,6 +81,7 @@ public sealed record DatasetDescription
         if (Synthetic is not null)
         {
             Require(Columns.Count == 0 && ClickLog is null && Impressions is null, "`synthetic` stands alone; remove `columns`, `click_log` and `impressions`.");
+            Synthetic.Validate(Require);
             return;
         }
 

@@ -43,4 +43,14 @@ public sealed record SyntheticDescription
 
     /// <summary>How far a user's factors wander a day, relative to their size.</summary>
     public double DriftPerDay { get; init; } = 0.5;
+
+    /// <summary>Calls <paramref name="require"/> with each rule and the words for breaking it.</summary>
+    internal void Validate(Action<bool, string> require)
+    {
+        foreach (var (name, value) in ((string, long)[])[("users", Users), ("live_items", LiveItems), ("impressions_per_arrival", ImpressionsPerArrival),
+            ("factors", Factors), ("topics", Topics), ("candidates", Candidates), ("preparation_impressions", PreparationImpressions),
+            ("replay_impressions", ReplayImpressions), ("start_ms", StartMs), ("step_ms", StepMs)])
+            require(value > 0, $"`synthetic.{name}` is {value}; must be above 0.");
+        require(Candidates <= LiveItems, $"`synthetic.candidates` is {Candidates}, more than the {LiveItems} `live_items` there are to choose from.");
+    }
 }

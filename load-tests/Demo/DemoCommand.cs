@@ -12,7 +12,7 @@ public static class DemoCommand
         var seconds = new Option<int>("--seconds") { Description = "Length of the streaming phase; the teacher prepares before it.", DefaultValueFactory = _ => 180 };
         var data = new Option<string?>("--data") { Description = "Folder of a dataset with a sample of its name, or with a dataset.json inside. Default: generated interactions." };
         var device = new Option<string>("--device") { Description = "Where Serving computes: cpu, cuda (fails without), auto (says which).", DefaultValueFactory = _ => "cpu" };
-        var report = new Option<string?>("--report") { Description = "Write the measurements to this file as JSON." };
+        var report = OutputFile.Option("--report", "Write the measurements to this file as JSON.");
         var rate = new Option<double>("--rate") { Description = "Ranking requests a second.", DefaultValueFactory = _ => 110 };
         var candidates = new Option<int>("--candidates") { Description = "Candidates a request.", DefaultValueFactory = _ => 500 };
         var folder = new Option<string?>("--folder") { Description = "Where the run keeps its files; replaced at start. Default: .kd/demo." };

@@ -37,7 +37,7 @@ internal sealed class RecordOutput(LogitStreamWriter writer, string? producedLog
             while (!writing.Wait(Patience))
             {
                 if (!said && writer.Retries > retries)
-                    Console.Error.WriteLine("kd teach: Redis does not answer; waiting for it, nothing is lost");
+                    Console.Error.WriteLine($"kd teach: Redis does not take records ({writer.RetryReason}); waiting for it, nothing is lost");
                 else if (!said && writer.Waits > waits)
                     Console.Error.WriteLine("kd teach: the stream is full; waiting for the Distiller");
                 said |= writer.Retries > retries || writer.Waits > waits;

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using KdServing.Contracts;
 using KdServing.LoadTests.Data;
+using StackExchange.Redis;
 
 namespace KdServing.LoadTests.Teaching;
 
@@ -77,7 +78,7 @@ public static class TeachCommand
             await Console.Error.WriteLineAsync($"kd teach: {e.Message}");
             return 2;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or DllNotFoundException or RedisException)
         {
             await Console.Error.WriteLineAsync($"kd teach: {e.Message}");
             return 1;

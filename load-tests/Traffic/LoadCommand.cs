@@ -29,7 +29,7 @@ public static class LoadCommand
         };
         var seconds = new Option<int>("--seconds") { Description = "Length of a step.", DefaultValueFactory = _ => 15 };
         var warmUp = new Option<int>("--warm-up") { Description = "Seconds at the first rate before the steps; not counted.", DefaultValueFactory = _ => 3 };
-        var report = new Option<string?>("--report") { Description = "Write the figures to this file as JSON." };
+        var report = OutputFile.Option("--report", "Write the figures to this file as JSON.");
         TrafficTarget.AtLeast(seconds, 1);
         TrafficTarget.AtLeast(warmUp, 0);
         var command = new Command("load", "Open-loop load test of a running server, in steps of rising rates, aware of version swaps.") { rates, seconds, warmUp, report };

@@ -13,8 +13,8 @@ public static class RankCommand
         var target = new TrafficTarget();
         var seconds = new Option<double>("--seconds") { Description = "How long to send. Default: until Ctrl-C.", DefaultValueFactory = _ => double.PositiveInfinity };
         var rate = new Option<double>("--rate") { Description = "Requests a second.", DefaultValueFactory = _ => 100 };
-        var report = new Option<string?>("--report") { Description = "Write the figures to this file as JSON." };
-        var samples = new Option<string?>("--latencies") { Description = "Write every served request to this file as CSV: intended_unix_ms,latency_us,version." };
+        var report = OutputFile.Option("--report", "Write the figures to this file as JSON.");
+        var samples = OutputFile.Option("--latencies", "Write every served request to this file as CSV: intended_unix_ms,latency_us,version.");
         Positive(seconds);
         Positive(rate);
         var command = new Command("rank", "Ranking requests of a replay against a running server, at times fixed in advance.") { seconds, rate, report, samples };

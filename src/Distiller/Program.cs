@@ -18,6 +18,8 @@ var state = new Option<DirectoryInfo>("--state") { Description = "Folder of chec
 var status = new Option<FileInfo?>("--status") { Description = "File to which the status is written once a second, as JSON." };
 var frozenAfter = new Option<double?>("--frozen-after-seconds") { Description = "Keep the version that is live so many seconds after the first record as a frozen comparison." };
 var untilIdle = new Option<double?>("--until-idle-seconds") { Description = "Stop when the stream has been silent for so many seconds." };
+NotNegative(frozenAfter);
+NotNegative(untilIdle);
 
 var root = new RootCommand("Trains a student on a stream of teacher logits and publishes its versions.")
 {
@@ -47,7 +49,7 @@ async Task<int> RunAsync(ParseResult arguments)
         var options = new DistillerOptions(arguments.GetValue(redis)!, arguments.GetValue(repository)!.FullName,
             arguments.GetValue(state)!.FullName, arguments.GetValue(status)?.FullName,
             arguments.GetValue(frozenAfter), arguments.GetValue(untilIdle));
-        TorchSharp.torch.set_num_threads(settings.Threads);
+        NativeLibraries.Require(settings.Threads);
         using var connection = Connect(options.Redis);
         using var loop = new DistillationLoop(features, shape, settings, options, connection.GetDatabase());
         try
@@ -71,7 +73,7 @@ async Task<int> RunAsync(ParseResult arguments)
         return 0;
     }
     catch (Exception e) when (e is IOException or UnauthorizedAccessException or RedisException or NotFiniteNumberException
-        or OwnershipLostException)
+        or OwnershipLostException or DllNotFoundException)
     {
         DistillerLog.Error(e.Message);
         return Failed;
@@ -89,6 +91,14 @@ async Task<int> RunAsync(ParseResult arguments)
         stop.Cancel();
     }
 }
+
+static void NotNegative(Option<double?> option) => option.Validators.Add(r =>
+{
+    if (r.Errors.Any() || r.Tokens.Count == 0)
+        return;
+    if (!double.TryParse(r.Tokens[0].Value, System.Globalization.CultureInfo.InvariantCulture, out var value) || !(value >= 0))
+        r.AddError($"{option.Name} must be 0 or more");
+});
 
 static string Read(string path, string option) => File.Exists(path)
     ? File.ReadAllText(path)

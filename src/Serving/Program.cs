@@ -66,9 +66,9 @@ static async Task<int> ServeAsync(ServingOptions options)
         Console.Error.WriteLine(e.Message);
         return BadArguments;
     }
-    catch (AddressInUseException)
+    catch (AddressInUseException e)
     {
-        Console.Error.WriteLine($"port {options.Port}{(options.HttpPort is { } http ? $" or {http}" : "")} of {options.Address} is in use; stop who listens there, or choose another (0: any free one)");
+        Console.Error.WriteLine($"{e.Message} Stop who listens there, or choose another port (0: any free one)");
         return Failed;
     }
     catch (Exception e) when (e is InferenceRuntimeException or IOException or UnauthorizedAccessException)

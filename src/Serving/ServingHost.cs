@@ -60,7 +60,8 @@ public sealed class ServingHost : IAsyncDisposable
         catch (IOException e) when (e.InnerException is AddressInUseException inUse)
         {
             await host.DisposeAsync();
-            throw inUse;
+            // Kestrel's message is the one that names the port.
+            throw new AddressInUseException(e.Message, inUse);
         }
         catch
         {
@@ -188,6 +189,8 @@ public sealed class ServingHost : IAsyncDisposable
     private static void ConfigureLogging(ILoggingBuilder logging, Action<ILoggingBuilder>? replacement)
     {
         logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning)
+            // A failed start is told once, in words, by who called us; what ends a running host is critical and stays.
+            .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical)
             // The gRPC layer logs each refused call under the service's name: a client must not fill our disk with its mistakes.
             .AddFilter(typeof(RankingService).FullName, LogLevel.Warning).AddFilter(typeof(HealthService).FullName, LogLevel.Warning)
             .AddFilter(typeof(ReflectionService).FullName, LogLevel.Warning);
@@ -197,14 +200,24 @@ public sealed class ServingHost : IAsyncDisposable
             logging.AddSimpleConsole(c => (c.SingleLine, c.TimestampFormat) = (true, "HH:mm:ss "));
     }
 
-    private static Task<ConnectionMultiplexer> ConnectAsync(string endpoint) => ConnectionMultiplexer.ConnectAsync(
-        new ConfigurationOptions
+    private static Task<ConnectionMultiplexer> ConnectAsync(string endpoint)
+    {
+        var options = new ConfigurationOptions
         {
-            EndPoints = { endpoint },
             // Redis may come later, or never: the folder is watched meanwhile.
             AbortOnConnectFail = false,
             ConnectRetry = 3,
             ConnectTimeout = 2000,
             SyncTimeout = 5000,
-        });
+        };
+        try
+        {
+            options.EndPoints.Add(endpoint);
+        }
+        catch (ArgumentException e)
+        {
+            throw new ContractException("--redis", $"'{endpoint}' is not HOST:PORT ({e.Message})");
+        }
+        return ConnectionMultiplexer.ConnectAsync(options);
+    }
 }

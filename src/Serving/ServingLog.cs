@@ -12,8 +12,8 @@ internal static partial class ServingLog
     [LoggerMessage(10, LogLevel.Information, "version {Version} of '{Model}' is in service (before: {Previous}; {Records} records learned)")]
     public static partial void Swapped(this ILogger log, long version, string model, long previous, long records);
 
-    [LoggerMessage(11, LogLevel.Warning, "version {Version} is refused: {Reason} (version {Current} stays in service)")]
-    public static partial void VersionRefused(this ILogger log, long version, string reason, long current);
+    [LoggerMessage(11, LogLevel.Warning, "version {Version} is refused: {Reason} ({Consequence})")]
+    public static partial void VersionRefused(this ILogger log, long version, string reason, string consequence);
 
     [LoggerMessage(12, LogLevel.Warning, "the model repository can not be read: {Reason}")]
     public static partial void RepositoryUnreadable(this ILogger log, string reason);

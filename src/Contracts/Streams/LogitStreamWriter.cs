@@ -13,6 +13,7 @@ namespace KdServing.Contracts;
 public sealed class LogitStreamWriter(IDatabase redis, string model, string producerId, FeatureSchema schema, long maxStreamLength = 200_000)
 {
     private const int LengthCheckInterval = 256;
+    private static readonly string[] PassingErrors = ["LOADING", "MISCONF", "OOM", "BUSY", "READONLY", "MASTERDOWN"];
     private static readonly TimeSpan RetryDelay = TimeSpan.FromMilliseconds(250);
 
     private readonly RedisKey key = new StreamKeys(model).Logits;
@@ -26,6 +27,9 @@ public sealed class LogitStreamWriter(IDatabase redis, string model, string prod
 
     /// <summary>Times an append was repeated after an error.</summary>
     public long Retries { get; private set; }
+
+    /// <summary>What the last repeated append failed with; null while none has.</summary>
+    public string? RetryReason { get; private set; }
 
     /// <summary>Appends a record; returns its stream id when Redis has it. Await each call: a repeated append must not overtake the next.</summary>
     /// <exception cref="ContractException">The record breaks the schema; it has not been written.</exception>
@@ -50,7 +54,7 @@ public sealed class LogitStreamWriter(IDatabase redis, string model, string prod
             }
             catch (Exception e) when (IsTransient(e))
             {
-                Retries++;
+                NoteRetry(e);
                 await Task.Delay(RetryDelay, cancellation);
             }
         }
@@ -68,14 +72,20 @@ public sealed class LogitStreamWriter(IDatabase redis, string model, string prod
             }
             catch (Exception e) when (IsTransient(e))
             {
-                Retries++;
+                NoteRetry(e);
             }
             await Task.Delay(RetryDelay, cancellation);
         }
     }
 
-    /// <summary>Redis is away, or still loading: worth another try.</summary>
+    private void NoteRetry(Exception e)
+    {
+        Retries++;
+        RetryReason = e is RedisServerException ? e.Message : e is TimeoutException ? "no answer in time" : "no connection";
+    }
+
+    /// <summary>Redis is away, or for now refuses (loading, its disk or memory full, a replica): worth another try.</summary>
     public static bool IsTransient(Exception e) =>
         e is RedisConnectionException or TimeoutException
-        || (e is RedisServerException s && (s.Message.StartsWith("LOADING", StringComparison.Ordinal) || s.Message.StartsWith("MISCONF", StringComparison.Ordinal)));
+        || (e is RedisServerException s && PassingErrors.Any(code => s.Message.StartsWith(code, StringComparison.Ordinal)));
 }

@@ -6,18 +6,28 @@ public static class TeacherRecordValidation
     public const int MaxCandidates = 10_000;
     public const int MaxRequestIdLength = 128;
 
+    /// <summary>
+    /// Largest magnitude of a normalised feature, a logit or a hidden value. Beyond it a square overflows or drowns what an
+    /// optimiser has gathered: one such record would spoil the student for all later ones.
+    /// </summary>
+    public const float MaxMagnitude = 1e6f;
+
+    // The last a calendar date can be made of; and what a double counts exactly.
+    private const long MaxEventTimeMs = 253_402_300_799_999;
+    private const ulong MaxSequence = 1UL << 53;
+
     /// <summary>Checks identity, shapes and values. Columns are checked against the schema, numbers for being finite.</summary>
     /// <exception cref="ContractException">Names the field and the reason.</exception>
     public static void Require(TeacherRecord record, FeatureSchema schema)
     {
         if (record.RequestId.Length is 0 or > MaxRequestIdLength)
             throw new ContractException("request_id", $"must have 1 to {MaxRequestIdLength} characters");
-        if (record.EventTimeMs <= 0)
-            throw new ContractException("event_time_ms", "must be positive");
+        if (record.EventTimeMs is <= 0 or > MaxEventTimeMs)
+            throw new ContractException("event_time_ms", "must be positive milliseconds since the Unix epoch, before the year 10000");
         if (record.ProducerId.Length is 0 or > MaxRequestIdLength)
             throw new ContractException("producer_id", $"must have 1 to {MaxRequestIdLength} characters");
-        if (record.Sequence == 0)
-            throw new ContractException("sequence", "must count from 1");
+        if (record.Sequence is 0 or > MaxSequence)
+            throw new ContractException("sequence", "must count from 1, record by record");
         if (record.SchemaFingerprint != schema.Fingerprint)
         {
             throw new ContractException("schema_fingerprint",
@@ -52,30 +62,34 @@ public static class TeacherRecordValidation
             {
                 var column = found[k++];
                 if (feature.Kind == FeatureKind.Numeric)
-                    RequireFinite(column, $"{field}.{feature.Name}");
+                    RequireNumbers(feature, column, $"{field}.{feature.Name}");
             }
         }
     }
 
-    private static void RequireFinite(Column column, string field)
+    private static void RequireNumbers(Feature feature, Column column, string field)
     {
         var raw = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(column.RawFloat32.Span);
         for (var r = 0; r < raw.Length; r++)
-        {
-            if (!float.IsFinite(raw[r]))
-                throw new ContractException(field, $"value {raw[r]} of row {r} is not finite");
-        }
-        if (column.ValuesCase == Column.ValuesOneofCase.Floats)
-            RequireFinite(column.Floats.Value, field);
+            Require(raw[r], feature.Normalise(raw[r]), field, r);
+        if (column.ValuesCase != Column.ValuesOneofCase.Floats)
+            return;
+        for (var r = 0; r < column.Floats.Value.Count; r++)
+            Require(column.Floats.Value[r], feature.Normalise(column.Floats.Value[r]), field, r);
     }
 
-    private static void RequireFinite(IReadOnlyList<float> values, string field)
+    private static void RequireNumbers(IReadOnlyList<float> values, string field)
     {
         for (var r = 0; r < values.Count; r++)
-        {
-            if (!float.IsFinite(values[r]))
-                throw new ContractException(field, $"value {values[r]} of row {r} is not finite");
-        }
+            Require(values[r], values[r], field, r);
+    }
+
+    private static void Require(float value, float used, string field, int row)
+    {
+        if (!float.IsFinite(value))
+            throw new ContractException(field, $"value {value} of row {row} is not finite");
+        if (!(MathF.Abs(used) <= MaxMagnitude))
+            throw new ContractException(field, $"value {value} of row {row} is too large to learn from{(used == value ? "" : $" ({used} when normalised)")}; at most {MaxMagnitude:0} either way, transform or standardise it");
     }
 
     private static void RequireCandidates(TeacherRecord record, int n)
@@ -112,10 +126,10 @@ public static class TeacherRecordValidation
                 throw new ContractException($"outputs[{o}]", "names a teacher and target a second time");
             if (output.Logits.Count != n)
                 throw new ContractException($"outputs[{o}].logits", $"has {output.Logits.Count} values for {n} candidates");
-            RequireFinite(output.Logits, $"outputs[{o}].logits");
+            RequireNumbers(output.Logits, $"outputs[{o}].logits");
             if (output.HiddenWidth < 0 || output.Hidden.Count != (long)n * output.HiddenWidth)
                 throw new ContractException($"outputs[{o}].hidden", $"has {output.Hidden.Count} values for {n} candidates of width {output.HiddenWidth}");
-            RequireFinite(output.Hidden, $"outputs[{o}].hidden");
+            RequireNumbers(output.Hidden, $"outputs[{o}].hidden");
         }
     }
 

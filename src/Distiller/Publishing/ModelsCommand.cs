@@ -23,12 +23,11 @@ public static class ModelsCommand
         return new Command("models", "Looks into a model repository.") { list, show };
     }
 
-    private static int Run(ParseResult result, Action<TextWriter> action)
+    private static int Run(ParseResult result, Func<TextWriter, bool> action)
     {
         try
         {
-            action(result.InvocationConfiguration.Output);
-            return 0;
+            return action(result.InvocationConfiguration.Output) ? 0 : 1;
         }
         catch (ContractException e)
         {
@@ -37,24 +36,38 @@ public static class ModelsCommand
         }
     }
 
-    private static void List(TextWriter output, string root, string? model)
+    /// <returns>False when a version can not be read; the others are listed all the same.</returns>
+    private static bool List(TextWriter output, string root, string? model)
     {
         var repository = Open(root);
         string[] models = model is not null ? [model] : [.. Directory.EnumerateDirectories(repository.Root).Select(p => Path.GetFileName(p)!).Order()];
         output.WriteLine(Row("MODEL", "VERSION", "KIND", "BASE", "CREATED (UTC)", "RECORDS", "GAUC", "MB"));
+        var intact = true;
         foreach (var name in models)
         {
             foreach (var version in repository.Versions(name))
             {
-                var manifest = repository.Manifest(name, version);
+                VersionManifest manifest;
+                try
+                {
+                    manifest = repository.Manifest(name, version);
+                }
+                catch (ContractException e)
+                {
+                    intact = false;
+                    output.WriteLine($"{Row(name, Text(version), "DAMAGED", "", "", "", "", "")} {e.Message}");
+                    continue;
+                }
                 output.WriteLine(Row(name, Text(version), Kind(manifest), Text(manifest.BaseVersion), Time(manifest.CreatedAtMs),
                     Text(manifest.RecordsLearned), manifest.Metrics.TryGetValue("gauc", out var gauc) ? Text(gauc, "0.0000") : "",
                     Text(manifest.Files.Values.Sum(f => f.Bytes) / 1e6, "0.00")));
             }
         }
+        return intact;
     }
 
-    private static void Show(TextWriter output, string root, string model, long? wanted)
+    /// <returns>False when a file is damaged.</returns>
+    private static bool Show(TextWriter output, string root, string model, long? wanted)
     {
         var repository = Open(root);
         var versions = repository.Versions(model);
@@ -73,8 +86,14 @@ public static class ModelsCommand
             output.WriteLine($"  teacher      {teacher} version {Text(version)}");
         foreach (var (metric, value) in manifest.Metrics)
             output.WriteLine($"  metric       {metric} {Text(value, "G6")}");
+        var damaged = 0;
         foreach (var (file, description) in manifest.Files)
-            output.WriteLine($"  {(IsIntact(repository, manifest, file) ? "file         " : "DAMAGED FILE ")}{file} {Text(description.Bytes)} bytes");
+        {
+            var intact = IsIntact(repository, manifest, file);
+            damaged += intact ? 0 : 1;
+            output.WriteLine($"  {(intact ? "file         " : "DAMAGED FILE ")}{file} {Text(description.Bytes)} bytes");
+        }
+        return damaged == 0;
     }
 
     private static ModelRepository Open(string root) => Directory.Exists(root)

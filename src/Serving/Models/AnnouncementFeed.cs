@@ -19,7 +19,12 @@ public sealed class AnnouncementFeed(VersionAnnouncements announcements, string 
     public async Task<bool> HasNewsAsync()
     {
         if (untold is { } version)
+        {
             await TellServedAsync(version);
+            // A Redis that answers but can not be written to is away for us: the folder is looked at meanwhile.
+            if (untold is not null)
+                return false;
+        }
         var newest = seen;
         await TryAsync(async () => newest = (await announcements.NewestPublishedAsync())?.Id);
         var news = newest != seen;

@@ -168,7 +168,8 @@ public sealed class ModelSource : BackgroundService
         else
             retryAt[refusal.Version] = Environment.TickCount64 + (long)RetryInterval.TotalMilliseconds;
         ledger.Update(entry, e => e with { Error = refusal.Message, RssAfterMb = ResidentMb() });
-        log.VersionRefused(refusal.Version, refusal.Message, slot.Current?.Version ?? 0);
+        log.VersionRefused(refusal.Version, refusal.Message,
+            slot.Current is { } current ? $"version {current.Version} stays in service" : "none is in service yet");
         Refused[refusal.Version] = refusal.Message;
     }
 

@@ -34,12 +34,23 @@ public sealed class ModelsCommandTests : IDisposable
     }
 
     [Fact]
+    public void A_damaged_version_does_not_hide_the_others()
+    {
+        File.WriteAllText(Path.Combine(folder["sample"], "1", "manifest.json"), "{ ");
+
+        var lines = Run(1, "list", "--repository", folder.Path).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+        Assert.Equal(["sample", "1", "DAMAGED", "manifest:"], Words(lines[1])[..4]);
+        Assert.Equal(["sample", "2", "delta", "1"], Words(lines[2])[..4]);
+    }
+
+    [Fact]
     public void Show_says_what_a_version_rests_on_and_finds_damage()
     {
         Assert.DoesNotContain("DAMAGED", Show());
         File.AppendAllText(Path.Combine(folder["sample"], "2", "head.onnx"), "x");
 
-        var text = Show();
+        var text = Show(exitCode: 1);
 
         Assert.Contains("sample version 2, a delta", text);
         Assert.Contains("rows         1 + 2", text);
@@ -55,7 +66,7 @@ public sealed class ModelsCommandTests : IDisposable
         Assert.Contains("--model: 'other' has no version", Run(1, "show", "--repository", folder.Path, "--model", "other"));
     }
 
-    private string Show() => Run(0, "show", "--repository", folder.Path, "--model", "sample");
+    private string Show(int exitCode = 0) => Run(exitCode, "show", "--repository", folder.Path, "--model", "sample");
 
     private static string Run(int exitCode, params string[] arguments)
     {

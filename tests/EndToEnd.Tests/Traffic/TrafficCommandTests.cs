@@ -53,6 +53,7 @@ public sealed class TrafficCommandTests : IDisposable
         Assert.Equal(2, await RankCommand.Create().Parse($"--address {server.Address} --data /nowhere/nothing --samples x").InvokeAsync());
         Assert.NotEmpty(RankCommand.Create().Parse("--rate -1").Errors);
         Assert.NotEmpty(RankCommand.Create().Parse("--address ftp://x").Errors);
+        Assert.Contains("no folder", Assert.Single(RankCommand.Create().Parse("--report /nowhere/report.json").Errors).Message);
     }
 
     [Fact]
