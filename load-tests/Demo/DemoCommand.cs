@@ -54,7 +54,7 @@ public static class DemoCommand
             }
             return 0;
         }
-        catch (Exception e) when (e is DemoException or DatasetException)
+        catch (Exception e) when (e is DemoException or DatasetException or IOException or UnauthorizedAccessException)
         {
             await Console.Error.WriteLineAsync($"kd demo: {e.Message}");
             return e is DatasetException ? 2 : 1;

@@ -93,7 +93,7 @@ public static class LoadCommand
         catch (Exception e) when (e is DatasetException or ContractException or IOException or UnauthorizedAccessException)
         {
             await Console.Error.WriteLineAsync($"kd load: {e.Message}");
-            return 2;
+            return e is IOException or UnauthorizedAccessException ? 1 : 2;
         }
     }
 

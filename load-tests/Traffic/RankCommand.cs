@@ -50,7 +50,7 @@ public static class RankCommand
         catch (Exception e) when (e is DatasetException or ContractException or IOException or UnauthorizedAccessException)
         {
             await Console.Error.WriteLineAsync($"kd rank: {e.Message}");
-            return 2;
+            return e is IOException or UnauthorizedAccessException ? 1 : 2;
         }
     }
 

@@ -167,7 +167,7 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddHostedService(p => p.GetRequiredService<ModelSource>());
         services.AddHostedService(p => p.GetRequiredService<LatencySeries>());
         if (options.StatusFile is { } file)
-            services.AddHostedService(p => new StatusFile(file, p.GetRequiredService<ServingStatus>()));
+            services.AddHostedService(p => new StatusFile(file, p.GetRequiredService<ServingStatus>(), p.GetRequiredService<ILogger<StatusFile>>()));
 
         AnnouncementFeed? Feed(IServiceProvider p) => redis is null ? null : new(new(redis.GetDatabase(), options.Model), options.Redis!,
             $"{Environment.MachineName}:{Environment.ProcessId}", p.GetRequiredService<ILogger<AnnouncementFeed>>());

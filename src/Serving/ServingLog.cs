@@ -33,6 +33,9 @@ internal static partial class ServingLog
     [LoggerMessage(31, LogLevel.Error, "a request failed unexpectedly")]
     public static partial void RequestFailed(this ILogger log, Exception exception);
 
+    [LoggerMessage(32, LogLevel.Warning, "status not written: {Reason}; ranking goes on, the next second tries again")]
+    public static partial void StatusNotWritten(this ILogger log, string reason);
+
     [LoggerMessage(40, LogLevel.Information, "stopping: requests in flight are answered, new ones are refused")]
     public static partial void Stopping(this ILogger log);
 }

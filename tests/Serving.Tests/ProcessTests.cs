@@ -67,7 +67,9 @@ public sealed class ProcessTests : IDisposable
         var port = ((IPEndPoint)listener.LocalEndpoint).Port;
         using var process = Start("--repository", folder.Path, "--model", "sample", "--port", $"{port}");
         await ExitsAsync(process, 1);
-        Assert.Contains($"port {port} of 127.0.0.1 is in use", await process.StandardError.ReadToEndAsync(), StringComparison.Ordinal);
+        var said = await process.StandardError.ReadToEndAsync();
+        Assert.Contains($"http://127.0.0.1:{port}: address already in use. Stop who listens there", said, StringComparison.Ordinal);
+        Assert.DoesNotContain("Exception", said, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -75,6 +77,7 @@ public sealed class ProcessTests : IDisposable
     [InlineData("--port: is 70000", "--repository", ".", "--model", "x", "--port", "70000")]
     [InlineData("--http-port: is the same as --port", "--repository", ".", "--model", "x", "--port", "5000", "--http-port", "5000")]
     [InlineData("--address: must be an IP address", "--repository", ".", "--model", "x", "--address", "localhost.example")]
+    [InlineData("--redis: 'a::' is not HOST:PORT", "--repository", ".", "--model", "x", "--redis", "a::")]
     [InlineData("--repository", "--model", "x")]
     [InlineData("--device", "--repository", ".", "--model", "x", "--device", "tpu")]
     [InlineData("--nonsense", "--repository", ".", "--model", "x", "--nonsense")]

@@ -197,6 +197,28 @@ public sealed class LogitStreamTests(RedisServer redis) : IClassFixture<RedisSer
     }
 
     [Fact]
+    public async Task The_writer_waits_for_a_full_redis()
+    {
+        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema);
+        await redis.Database.ExecuteAsync("CONFIG", "SET", "maxmemory", "1");
+        try
+        {
+            var writing = writer.WriteAsync(SampleRecord.Make());
+            for (var i = 0; i < 2000 && writer.Retries == 0; i++)
+                await Task.Delay(5);
+            Assert.StartsWith("OOM", writer.RetryReason);
+
+            await redis.Database.ExecuteAsync("CONFIG", "SET", "maxmemory", "0");
+            await writing;
+        }
+        finally
+        {
+            await redis.Database.ExecuteAsync("CONFIG", "SET", "maxmemory", "0");
+        }
+        Assert.Single(await Reader.ReadAsync(StreamId.Zero, 10));
+    }
+
+    [Fact]
     public async Task Announcements_are_read_back_newest_first()
     {
         var announcements = new VersionAnnouncements(redis.Database, model);

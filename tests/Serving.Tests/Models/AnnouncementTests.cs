@@ -1,5 +1,7 @@
 using KdServing.Contracts;
+using KdServing.Serving.Models;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace KdServing.Serving.Tests.Models;
 
@@ -56,6 +58,25 @@ public sealed class AnnouncementTests
         // What could not be told then is told now.
         await ServedAsync(new(redis.Connect().GetDatabase(), SampleStudent.Model), 2);
         Assert.True(server.Log.Holds(LogLevel.Information, "answers again"));
+    }
+
+    [Fact]
+    public async Task A_redis_that_answers_but_takes_nothing_is_away_until_it_does()
+    {
+        using var redis = new RedisServer();
+        var announcements = new VersionAnnouncements(redis.Database, SampleStudent.Model);
+        var feed = new AnnouncementFeed(announcements, redis.Endpoint, "server", NullLogger<AnnouncementFeed>.Instance);
+        await redis.Database.ExecuteAsync("CONFIG", "SET", "maxmemory", "1");
+
+        await feed.TellServedAsync(7);
+        Assert.False(feed.IsConnected);
+        Assert.False(await feed.HasNewsAsync());
+        Assert.False(feed.IsConnected);
+
+        await redis.Database.ExecuteAsync("CONFIG", "SET", "maxmemory", "0");
+        await feed.HasNewsAsync();
+        Assert.True(feed.IsConnected);
+        await ServedAsync(announcements, 7);
     }
 
     private static async Task ServedAsync(VersionAnnouncements announcements, long version)

@@ -1,5 +1,8 @@
 using System.Net;
 using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace KdServing.Serving.Tests.Status;
 
@@ -74,6 +77,21 @@ public sealed class StatusTests
         sample.Publish(server.Repository);
         await server.ServesAsync(1);
         Assert.Equal(HttpStatusCode.OK, (await server.Http.GetAsync("healthz")).StatusCode);
+    }
+
+    [Fact]
+    public async Task A_status_file_that_can_not_be_written_does_not_stop_the_server()
+    {
+        using var folder = new TemporaryFolder();
+        using var log = new LogCollector();
+        await using var host = await ServingHost.StartAsync(new() { Repository = folder.Path, Model = "sample", StatusFile = folder["nowhere/status.json"] },
+            l => l.AddProvider(log));
+        await Eventually.HoldsAsync(() => log.Holds(LogLevel.Warning, "status not written"), "the refusal is said");
+
+        Directory.CreateDirectory(folder["nowhere"]);
+        await Eventually.HoldsAsync(() => File.Exists(folder["nowhere/status.json"]), "the next second tries again");
+        Assert.False(host.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping.IsCancellationRequested);
+        log.RequireNoErrors();
     }
 
     [Fact]
