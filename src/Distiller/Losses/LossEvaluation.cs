@@ -33,6 +33,8 @@ public sealed class LossEvaluation(LossTable table)
 
     private LossReport Evaluate(DistillationLoss loss, KdLossConfig config, string field)
     {
+        if (table.Rows == 0)
+            return Report(0, []);
         using var scope = NewDisposeScope();
         var student = table.Numbers(config.PredName, $"{field}.pred_name");
         var teacher = table.Numbers(config.SoftLabelName, $"{field}.soft_label_name", nullable: true);
@@ -48,12 +50,23 @@ public sealed class LossEvaluation(LossTable table)
         var input = new LossInput(student.index_select(0, known), teacher, SessionIndex.Of([.. places.Select(p => sessions[p])]))
         {
             Weights = weights?.index_select(0, known),
-            Columns = loss.Columns.ToDictionary(c => c.Name, c => table.Numbers(c.Name, c.Field, nullable: true).index_select(0, known)),
+            Columns = loss.Columns.ToDictionary(c => c.Name, c => Numbers(c).index_select(0, known)),
         };
         loss.RequireValues(input);
         var value = loss.Value(input).mul(loss.Weight);
+        if (!double.IsFinite(value.ToDouble()))
+            throw new ContractException(field, FormattableString.Invariant($"its value on this table is {value.ToDouble()}; its columns hold values that {config.LossType} has no logarithm of"));
         value.backward();
-        return new(loss.Name, config.LossType!, value.ToDouble(), Rows(student.grad!)) { Columns = (config.PredName!, config.SoftLabelName!) };
+        return Report(value.ToDouble(), Rows(student.grad!));
+
+        LossReport Report(double of, IReadOnlyList<object> gradient) =>
+            new(loss.Name, config.LossType!, of, gradient) { Columns = (config.PredName!, config.SoftLabelName!) };
+    }
+
+    private Tensor Numbers(LossColumn column)
+    {
+        var values = table.Numbers(column.Name, column.Field, nullable: true);
+        return values.Dimensions == 1 ? values : throw new ContractException(column.Field, $"'{column.Name}' holds arrays; it must hold one number a row");
     }
 
     private Tensor? Weights(KdLossConfig config, string field) => config.TaskSpaceIndicatorName is not { } name ? null

@@ -84,4 +84,22 @@ public sealed class LossConfigTests
         Assert.Equal(without.Value, with.Value);
         Assert.Equal([.. Tables.Gradient(without), 0], Tables.Gradient(with));
     }
+
+    [Fact]
+    public void A_table_without_rows_has_no_loss()
+    {
+        var report = Tables.Evaluate("""{ "columns": { "logits": [], "soft": [] } }""", """ "loss_type": "INFO_NCE_LOSS" """);
+
+        Assert.Equal(0, report.Value);
+        Assert.Empty(report.Gradient);
+    }
+
+    [Fact]
+    public void A_loss_that_is_no_number_is_refused()
+    {
+        var fault = Assert.Throws<ContractException>(() =>
+            Tables.Evaluate(Tables.Sessions, """ "loss_type": "CROSS_ENTROPY_LOSS", "label_is_logits": false, "easyrec_compat": true """));
+
+        Assert.Equal("kd[0]", fault.Field);
+    }
 }

@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace KdServing.Distiller.Tests.Losses;
 
 /// <summary>Values and gradients of losses without sessions, float64, 1e-6. The numbers are those of EasyRec's own functions run in NumPy.</summary>
@@ -113,6 +115,20 @@ public sealed class PointwiseVectorTests
     [InlineData(1, 0.89073335)]
     public void Info_nce(double temperature, double expected) => Assert.Equal(expected, Tables.Evaluate(Tables.Embeddings,
         FormattableString.Invariant($$""" "loss_type": "INFO_NCE_LOSS", "info_nce_loss": { "temperature": {{temperature}} } """)).Value, 1e-6);
+
+    // 1 − 1e-7 has no exact float32, so there a certain probability becomes another logit.
+    [Theory]
+    [InlineData(ScalarType.Float64, 16.118096)]
+    [InlineData(ScalarType.Float32, 15.942385)]
+    public void A_certain_probability_is_a_finite_logit(ScalarType type, double logit)
+    {
+        using var scope = NewDisposeScope();
+        var loss = Distiller.Losses.LossCatalogue.Create(Tables.Entry(""" "loss_type": "L2_LOSS", "label_is_logits": false """), "kd[0]");
+
+        var value = loss.Value(zeros([1], type), ones([1], type), Distiller.Losses.SessionIndex.Uniform(1, 1));
+
+        Assert.Equal(logit, Math.Sqrt(value.to_type(ScalarType.Float64).ToDouble()), 1e-5);
+    }
 
     private static void AssertValue(string type, string entry, double expected) =>
         Assert.Equal(expected, Tables.Evaluate(Tables.Pointwise, $""" "loss_type": "{type}", {entry} """).Value, 1e-6);
