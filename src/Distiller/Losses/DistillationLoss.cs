@@ -94,7 +94,7 @@ public abstract class DistillationLoss(KdLossConfig config)
         var kept = (int)Math.Round(losses.numel() * ratio, MidpointRounding.ToEven);
         if (kept == 0)
             return losses.mul(0).sum();
-        var hardest = losses.topk(kept).values.clamp_min(0);
+        var hardest = losses.topk(kept, sorted: false).values.clamp_min(0);
         return hardest.sum().div(hardest.gt(0).sum().clamp_min(1));
     }
 
