@@ -1,18 +1,27 @@
 namespace KdServing.LoadTests.Demo;
 
-/// <summary>The folder of one run: everything the processes write, nothing elsewhere.</summary>
-internal sealed class DemoFolder
+/// <summary>The folder of one run: everything the processes write, nothing elsewhere. Nobody else's until it is disposed.</summary>
+internal sealed class DemoFolder : IDisposable
 {
+    // Held open, hence locked: the kernel lets go of it however the demo ends.
+    private readonly FileStream marker;
+
+    /// <exception cref="DemoException">The folder is somebody else's, or a demo runs in it.</exception>
     public DemoFolder(string path)
     {
         Root = Path.GetFullPath(path);
         if (Directory.Exists(Root) && !File.Exists(Path.Combine(Root, Marker)) && Directory.EnumerateFileSystemEntries(Root).Any())
             throw new DemoException($"{Root} is not empty and was not made by a demo; choose another --folder");
         if (Directory.Exists(Root))
-            Directory.Delete(Root, recursive: true);
+        {
+            using (Lock())
+                Directory.Delete(Root, recursive: true);
+        }
         foreach (var folder in new[] { Root, Redis, Repository, DistillerState, Logs })
             Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(Root, Marker), "made by kd demo; replaced by the next one\n");
+        marker = Lock();
+        marker.Write("made by kd demo; replaced by the next one\n"u8);
+        marker.Flush();
     }
 
     private const string Marker = ".kd-demo";
@@ -37,4 +46,18 @@ internal sealed class DemoFolder
     public string PidFile(string process) => Path.Combine(Root, process + ".pid");
 
     public string Log(string process) => Path.Combine(Logs, process + ".log");
+
+    public void Dispose() => marker.Dispose();
+
+    private FileStream Lock()
+    {
+        try
+        {
+            return new(Path.Combine(Root, Marker), FileMode.OpenOrCreate, FileAccess.Write, FileShare.None);
+        }
+        catch (IOException e)
+        {
+            throw new DemoException($"another demo runs in {Root} ({e.Message}); stop it, or choose another --folder");
+        }
+    }
 }

@@ -21,7 +21,7 @@ internal sealed class DemoRun(DemoOptions options)
     public async Task<DemoReport?> RunAsync(CancellationToken cancellation)
     {
         var dataset = DemoDataset.Open(options.Data);
-        var folder = new DemoFolder(options.Folder);
+        using var folder = new DemoFolder(options.Folder);
         Say(dataset.IsSynthetic
             ? "No data given: interactions are generated, with known ground truth. Pass --data DIR for real ones."
             : $"Data: {dataset.Name} from {options.Data}");

@@ -56,6 +56,21 @@ public sealed class DemoTests : IDisposable
     }
 
     [Fact]
+    public async Task A_folder_in_which_a_demo_runs_is_left_alone()
+    {
+        var run = Directory.CreateDirectory(Path.Combine(folder, "run"));
+        var log = Path.Combine(run.FullName, "its.log");
+        await File.WriteAllTextAsync(log, "its");
+        using var running = new FileStream(Path.Combine(run.FullName, ".kd-demo"), FileMode.Create, FileAccess.Write, FileShare.None);
+
+        var (exit, output) = await StartAsync(["--seconds", "1"], _ => { });
+
+        Assert.Equal(1, exit);
+        Assert.Contains(output, l => l.Contains("another demo runs in", StringComparison.Ordinal));
+        Assert.True(File.Exists(log));
+    }
+
+    [Fact]
     public async Task An_unknown_dataset_is_named_with_the_known_ones()
     {
         var (exit, output) = await StartAsync(["--data", Path.Combine(folder, "no-such-data")], _ => { });

@@ -1,4 +1,3 @@
-using System.CommandLine;
 using System.Text.Json.Nodes;
 using KdServing.EndToEnd.Tests.Data;
 using KdServing.LoadTests.Traffic;
