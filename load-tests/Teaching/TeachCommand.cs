@@ -78,6 +78,11 @@ public static class TeachCommand
             await Console.Error.WriteLineAsync($"kd teach: {e.Message}");
             return 2;
         }
+        catch (RedisServerException e)
+        {
+            await Console.Error.WriteLineAsync($"kd teach: Redis at {options.Redis} refuses: {e.Message}");
+            return 1;
+        }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or DllNotFoundException or RedisException)
         {
             await Console.Error.WriteLineAsync($"kd teach: {e.Message}");

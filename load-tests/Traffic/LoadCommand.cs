@@ -71,7 +71,7 @@ public static class LoadCommand
                 step["latency_ms_during_swap"] = TrafficReport.Quantiles(inSwaps);
                 step["latency_ms_outside_swap"] = TrafficReport.Quantiles(traffic.Record.Latency(windows, inside: false));
                 steps.Add(step);
-                Console.WriteLine(TrafficReport.Line(figures) + (figures.ErrorCount > 0 ? $"  ({TrafficReport.ErrorLine(figures)})" : ""));
+                Console.WriteLine(TrafficReport.Line(figures) + (figures.ErrorCount > 0 ? $"  ({TrafficReport.ErrorLine(figures)}{TrafficReport.FirstError(traffic.Record)})" : ""));
             }
 
             AnsiConsole.Write(table);

@@ -40,7 +40,7 @@ public static class RankCommand
             var figures = traffic.Figures();
             Console.WriteLine(TrafficReport.Line(figures));
             if (figures.ErrorCount > 0)
-                Console.WriteLine($"errors: {TrafficReport.ErrorLine(figures)}");
+                Console.WriteLine($"errors: {TrafficReport.ErrorLine(figures)}{TrafficReport.FirstError(traffic.Record)}");
             if (report is not null)
                 await File.WriteAllTextAsync(report, TrafficReport.Json(figures, target.Candidates(parsed)).ToJsonString(ContractJson.Options), CancellationToken.None);
             if (samples is not null)

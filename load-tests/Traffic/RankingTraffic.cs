@@ -142,7 +142,7 @@ public sealed partial class RankingTraffic(Ranking.RankingClient client, Ranking
         }
         catch (RpcException e)
         {
-            _record.Failed(e.StatusCode.ToString());
+            _record.Failed(e.StatusCode.ToString(), e.Status.Detail);
         }
         catch (Exception e)
         {

@@ -84,10 +84,14 @@ public sealed class TrafficRecord
         }
     }
 
-    public void Failed(string reason)
+    /// <summary>What the first failed request was told; null while none has failed with words.</summary>
+    public string? FirstError { get; private set; }
+
+    public void Failed(string reason, string? words = null)
     {
         lock (_lock)
         {
+            FirstError ??= string.IsNullOrEmpty(words) ? null : words;
             _inFlight--;
             _errors[reason] = _errors.GetValueOrDefault(reason) + 1;
         }

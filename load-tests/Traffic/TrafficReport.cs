@@ -43,4 +43,7 @@ public static class TrafficReport
     /// <summary>Errors by reason for people, or the empty text.</summary>
     public static string ErrorLine(TrafficFigures figures) =>
         string.Join(", ", figures.Errors.Select(e => $"{e.Value} {e.Key}"));
+
+    /// <summary>What the first failed request was told, to follow the errors by reason; or the empty text.</summary>
+    public static string FirstError(TrafficRecord record) => record.FirstError is { } words ? $"; the first: {words}" : "";
 }

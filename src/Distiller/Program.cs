@@ -72,6 +72,11 @@ async Task<int> RunAsync(ParseResult arguments)
     {
         return 0;
     }
+    catch (RedisServerException e)
+    {
+        DistillerLog.Error($"Redis at {arguments.GetValue(redis)} refuses: {e.Message}");
+        return Failed;
+    }
     catch (Exception e) when (e is IOException or UnauthorizedAccessException or RedisException or NotFiniteNumberException
         or OwnershipLostException or DllNotFoundException)
     {

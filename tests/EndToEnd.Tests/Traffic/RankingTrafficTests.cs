@@ -106,6 +106,7 @@ public class RankingTrafficTests
         Assert.Equal(
             new Dictionary<string, long> { ["ResourceExhausted"] = 20, ["score_out_of_range"] = 20, ["score_count"] = 20, ["request_id_differs"] = 20 }.OrderBy(e => e.Key),
             figures.Errors.OrderBy(e => e.Key));
+        Assert.Equal("queue is full", traffic.Record.FirstError);
     }
 
     // Requests sent after a reply by version 2 was received must not be scored by version 1 again.
