@@ -50,6 +50,8 @@ async Task<int> RunAsync(ParseResult arguments)
             arguments.GetValue(state)!.FullName, arguments.GetValue(status)?.FullName,
             arguments.GetValue(frozenAfter), arguments.GetValue(untilIdle));
         NativeLibraries.Require(settings.Threads);
+        RequireFolder(options.RepositoryFolder, "--repository");
+        RequireFolder(options.StateFolder, "--state");
         using var connection = Connect(options.Redis);
         using var loop = new DistillationLoop(features, shape, settings, options, connection.GetDatabase());
         try
@@ -104,6 +106,19 @@ static void NotNegative(Option<double?> option) => option.Validators.Add(r =>
     if (!double.TryParse(r.Tokens[0].Value, System.Globalization.CultureInfo.InvariantCulture, out var value) || !(value >= 0))
         r.AddError($"{option.Name} must be 0 or more");
 });
+
+// Now, not at the first publish.
+static void RequireFolder(string path, string option)
+{
+    try
+    {
+        Directory.CreateDirectory(path);
+    }
+    catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+    {
+        throw new ContractException(option, $"can not be made: {e.Message}");
+    }
+}
 
 static string Read(string path, string option) => File.Exists(path)
     ? File.ReadAllText(path)

@@ -47,6 +47,8 @@ public sealed record ServingOptions
     public ServingOptions Require()
     {
         Identifier.Require(Model, "--model");
+        if (File.Exists(Repository))
+            throw new ContractException("--repository", $"{Repository} is a file, not a folder");
         RequireRange(Port, 0, 65535, "--port");
         RequireRange(HttpPort ?? 0, 0, 65535, "--http-port");
         if (Port != 0 && Port == HttpPort)

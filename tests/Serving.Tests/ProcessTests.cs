@@ -78,6 +78,7 @@ public sealed class ProcessTests : IDisposable
     [InlineData("--http-port: is the same as --port", "--repository", ".", "--model", "x", "--port", "5000", "--http-port", "5000")]
     [InlineData("--address: must be an IP address", "--repository", ".", "--model", "x", "--address", "localhost.example")]
     [InlineData("--redis: 'a::' is not HOST:PORT", "--repository", ".", "--model", "x", "--redis", "a::")]
+    [InlineData("is a file, not a folder", "--repository", "/etc/passwd", "--model", "x")]
     [InlineData("--repository", "--model", "x")]
     [InlineData("--device", "--repository", ".", "--model", "x", "--device", "tpu")]
     [InlineData("--nonsense", "--repository", ".", "--model", "x", "--nonsense")]
