@@ -6,7 +6,11 @@ namespace KdServing.LoadTests.Demo;
 
 /// <summary>How to start a part of the demo.</summary>
 /// <param name="Niceness">0 first in line for the processor, 19 last.</param>
-internal sealed record ChildSpec(string Name, int Niceness, string LogPath, IReadOnlyList<string> Command);
+internal sealed record ChildSpec(string Name, int Niceness, string LogPath, IReadOnlyList<string> Command)
+{
+    /// <summary>Asked when it has ended well: true when its work is done, so that its end is no accident.</summary>
+    public Func<bool> HasFinished { get; init; } = () => false;
+}
 
 /// <summary>One running part of the demo, with its output in a log file.</summary>
 /// <remarks>
@@ -33,6 +37,8 @@ internal sealed partial class ChildProcess : IDisposable
     public bool HasExited => process.HasExited;
 
     public int ExitCode => process.ExitCode;
+
+    public bool HasFinished => HasExited && ExitCode == 0 && Spec.HasFinished();
 
     public static ChildProcess Start(ChildSpec spec)
     {

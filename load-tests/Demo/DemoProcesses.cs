@@ -43,7 +43,11 @@ internal sealed class DemoProcesses(DemoOptions options, DemoDataset dataset, De
         "dotnet", Installation.LoadTests, "teach", "--data", dataset.Argument, "--redis", RedisAddress, "--model", Model,
         "--rate", "auto", "--pace-by", folder.DistillerStatus, "--seconds", Text(options.Seconds),
         "--status", folder.TeacherStatus, "--produced-log", folder.ProducedLog,
-    ]);
+        "--cache", Path.Combine(Installation.Root, ".kd", "cache", "teacher"),
+    ])
+    {
+        HasFinished = () => StatusFile.Read(folder.TeacherStatus).Text("phase") == "done",
+    };
 
     private string RedisAddress => $"127.0.0.1:{RedisPort}";
 

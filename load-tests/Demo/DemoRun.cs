@@ -74,7 +74,7 @@ internal sealed class DemoRun(DemoOptions options)
                 traffic.Start(() => look.Teacher.Count("event_time_ms"));
                 Say($"first version served {phaseClock.Elapsed.TotalSeconds:F1} s after the first record");
             }
-            return parts["teacher"].HasExited && parts["teacher"].ExitCode == 0;
+            return parts["teacher"].HasFinished;
         }, TimeSpan.FromSeconds(options.Seconds) + StartPatience, "the teacher to finish");
         parts.ExpectEnd("teacher");
 

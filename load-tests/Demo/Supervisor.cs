@@ -33,8 +33,8 @@ internal sealed class Supervisor(DemoFolder folder, Action<string> say) : IDispo
         for (var i = 0; i < children.Count; i++)
         {
             var child = children[i];
-            // Only the teacher finishes by itself; another part that ended well was told to by somebody else (a plain kill).
-            if (!child.HasExited || (child.ExitCode == 0 && child.Spec.Name == "teacher") || expectedToEnd.Contains(child.Spec.Name))
+            // A part that ended well before its work was done was told to by somebody else (a plain kill).
+            if (!child.HasExited || child.HasFinished || expectedToEnd.Contains(child.Spec.Name))
                 continue;
             var count = restarts[child.Spec.Name] = restarts.GetValueOrDefault(child.Spec.Name) + 1;
             if (count > MaxRestarts || child.ExitCode == 2)
