@@ -4,14 +4,16 @@
 #
 #   sudo tests/bare-debian.sh FOLDER [COMMAND]     COMMAND defaults to ./kd test; FOLDER is kept, and used again if it exists
 #
-# The network is reached as from here: proxy and certificate variables, resolv.conf, hosts, apt's configuration of
-# mirrors in MIRROR (default deb.debian.org) and certificates of one's own are taken along.
+# The network is reached as from here: proxy and certificate variables, resolv.conf, hosts, and apt's
+# mirror in MIRROR (default: this machine's own) and certificates of one's own are taken along.
 set -euo pipefail
 
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 bare=${1:?"usage: $0 FOLDER [COMMAND]"}
 command=${2:-./kd test}
-mirror=${MIRROR:-http://deb.debian.org/debian}
+# shellcheck disable=SC2016  # apt expands it
+mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | sed -n 1p)}
+mirror=${mirror%/}
 sdk=$(dirname "$(readlink -f "$(command -v dotnet)")")
 
 if [[ ! -x $bare/usr/bin/apt-get ]]; then
