@@ -29,7 +29,7 @@ internal static class ReportBuilder
             GaucDifference95 = distiller["gauc_difference_95"]?.DeepClone(),
             TransferRatio = distiller.Number("transfer_ratio"),
             Stream = new(produced.Count, consumed, distiller.Count("acked"), distiller.Count("held_out"), deadLettered,
-                Math.Max(0, produced.Count - consumed - deadLettered), distiller.Count("max_lag_records"), Rate(produced)),
+                Lost(produced.Count, consumed, deadLettered, distiller.Count("missing")), distiller.Count("max_lag_records"), Rate(produced)),
             Refresh = new(distiller.Count("versions_published"), figures.Versions.Count, distiller.Count("held_by_gate"), freshness.Unserved,
                 new(freshness.P50Ms, freshness.P99Ms), SwapTimes(swaps)),
             Serving = new(look.Serving.Text("device") ?? options.Device, figures.Requests, figures.ErrorCount, options.Candidates,
@@ -40,6 +40,14 @@ internal static class ReportBuilder
             Restarts = restarts,
         };
     }
+
+    /// <summary>
+    /// Two accounts of what never arrived: written by the teacher's own list but not read, and holes in the producers' sequences. The
+    /// larger counts, since a teacher that is killed may have written records that its list does not hold. A dead letter
+    /// leaves a hole too, and is no loss.
+    /// </summary>
+    public static long Lost(long produced, long consumed, long deadLettered, long missing) =>
+        Math.Max(0, Math.Max(produced - consumed - deadLettered, missing - deadLettered));
 
     private static double LatencyMs(TrafficSample sample) => sample.LatencyUs / 1000.0;
 
