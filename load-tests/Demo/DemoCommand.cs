@@ -1,5 +1,5 @@
 using System.CommandLine;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 using Spectre.Console;
 
 namespace KdServing.LoadTests.Demo;

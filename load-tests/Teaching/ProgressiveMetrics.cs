@@ -1,7 +1,7 @@
 using System.Globalization;
 using KdServing.Contracts;
 using KdServing.Distiller.Evaluation;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 
 namespace KdServing.LoadTests.Teaching;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using KdServing.Contracts;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 using Spectre.Console;
 using TorchSharp;
 

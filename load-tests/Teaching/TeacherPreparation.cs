@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using KdServing.Distiller.Training;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 
 namespace KdServing.LoadTests.Teaching;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using KdServing.Contracts;
 using KdServing.Distiller.Training;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 using StackExchange.Redis;
 using static KdServing.LoadTests.Teaching.PhaseClock;
 

@@ -1,6 +1,6 @@
 using Google.Protobuf;
 using KdServing.Contracts;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 
 namespace KdServing.LoadTests.Traffic;
 

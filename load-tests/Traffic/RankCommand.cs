@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using KdServing.Contracts;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 
 namespace KdServing.LoadTests.Traffic;
 

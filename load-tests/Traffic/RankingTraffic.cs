@@ -42,7 +42,7 @@ public sealed partial class RankingTraffic(Ranking.RankingClient client, Ranking
 
     /// <summary>Sends until the time is over or it is stopped, then waits for the replies under way.</summary>
     /// <param name="stop">Ends the sending; not an error.</param>
-    /// <exception cref="KdServing.LoadTests.Data.DatasetException">The data of the requests can not be read.</exception>
+    /// <exception cref="KdServing.Datasets.DatasetException">The data of the requests can not be read.</exception>
     public async Task RunAsync(CancellationToken stop)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using Grpc.Net.Client;
 using KdServing.Contracts;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 
 namespace KdServing.LoadTests.Traffic;
 

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using KdServing.Contracts;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 using static KdServing.EndToEnd.Tests.Data.ClickLogFixture;
 
 namespace KdServing.EndToEnd.Tests.Data;

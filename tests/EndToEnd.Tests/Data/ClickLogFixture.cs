@@ -1,5 +1,5 @@
 using System.Text;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 
 namespace KdServing.EndToEnd.Tests.Data;
 

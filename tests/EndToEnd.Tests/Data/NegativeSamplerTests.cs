@@ -1,4 +1,4 @@
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 
 namespace KdServing.EndToEnd.Tests.Data;
 

@@ -1,6 +1,6 @@
 using System.Text;
 using KdServing.Contracts;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 
 namespace KdServing.EndToEnd.Tests.Data;
 

@@ -1,6 +1,6 @@
 using System.IO.Compression;
 using System.Text;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 
 namespace KdServing.EndToEnd.Tests.Data;
 

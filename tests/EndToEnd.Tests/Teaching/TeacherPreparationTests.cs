@@ -1,7 +1,7 @@
 using System.Text.Json;
 using KdServing.Contracts;
 using KdServing.Distiller.Losses;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 using KdServing.LoadTests.Teaching;
 
 namespace KdServing.EndToEnd.Tests.Teaching;

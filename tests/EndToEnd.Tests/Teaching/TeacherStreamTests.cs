@@ -1,4 +1,4 @@
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 using KdServing.LoadTests.Teaching;
 
 namespace KdServing.EndToEnd.Tests.Teaching;

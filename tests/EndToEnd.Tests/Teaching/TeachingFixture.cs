@@ -1,6 +1,6 @@
 using System.Text.Json;
 using KdServing.Contracts;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 using KdServing.LoadTests.Teaching;
 using StackExchange.Redis;
 

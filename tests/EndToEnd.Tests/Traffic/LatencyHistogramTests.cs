@@ -1,4 +1,4 @@
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 using KdServing.LoadTests.Traffic;
 
 namespace KdServing.EndToEnd.Tests.Traffic;

@@ -1,3 +1,4 @@
+using KdServing.Datasets;
 using System.Diagnostics;
 using Grpc.Core;
 using KdServing.Contracts;
@@ -182,9 +183,9 @@ public class RankingTrafficTests
     public async Task A_source_that_fails_fails_the_run()
     {
         await using var server = await ScriptedRanking.StartAsync(r => Task.FromResult(ScriptedRanking.Reply(r, 1)));
-        var broken = new RankingRequests(_ => throw new LoadTests.Data.DatasetException("line 7"), () => 0);
+        var broken = new RankingRequests(_ => throw new DatasetException("line 7"), () => 0);
         var traffic = new RankingTraffic(server.Client, broken, Steady);
-        var error = await Assert.ThrowsAsync<LoadTests.Data.DatasetException>(() => traffic.RunAsync(CancellationToken.None));
+        var error = await Assert.ThrowsAsync<DatasetException>(() => traffic.RunAsync(CancellationToken.None));
         Assert.Equal("line 7", error.Message);
     }
 

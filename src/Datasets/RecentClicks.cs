@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>The clicks of a sliding window, with counts by item for it and for a short window at its end. Single-threaded.</summary>
 /// <remarks>Adding and expiring a click are O(1); items are dense indices given by the caller.</remarks>

@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Small seedable generator, the same on every platform and .NET version (System.Random promises neither).</summary>
 /// <remarks>Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014; constants of its reference code.</remarks>

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>The contents of <c>dataset.json</c>: everything the reader needs to know about a dataset of CSV files.</summary>
 /// <remarks>Bring data of your own by writing this file beside it; unknown keys are refused, so that a misspelt option is noticed.</remarks>

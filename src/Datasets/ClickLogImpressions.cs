@@ -1,7 +1,7 @@
 using Google.Protobuf;
 using KdServing.Contracts;
 
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Makes an impression of a click: the clicked item as the exposed positive, sampled items beside it, running features of all.</summary>
 /// <remarks>

@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>The items clicked so far in every session that is not idle yet. Single-threaded.</summary>
 public sealed class ClickSessions(long idleMs)

@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Where a click's values stand in a row, resolved once from the description.</summary>
 public sealed class ClickColumns

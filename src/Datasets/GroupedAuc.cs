@@ -1,6 +1,6 @@
 using KdServing.Contracts;
 
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Mean per-impression AUC (GAUC) over the impressions that hold both labels; ties count one half.</summary>
 public sealed class GroupedAuc

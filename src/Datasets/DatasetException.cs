@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>A dataset can not be read: the message names the file, line or field and what to change.</summary>
 public sealed class DatasetException : Exception

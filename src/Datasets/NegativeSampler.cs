@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Draws distinct items in proportion to their clicks in the window, and says how probable each one's inclusion was.</summary>
 /// <remarks>

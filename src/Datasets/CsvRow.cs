@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>One row of typed values, by position in <see cref="DatasetDescription.Columns"/>. The reader reuses it: copy what must outlive the next row.</summary>
 public sealed class CsvRow(int columns)

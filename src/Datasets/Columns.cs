@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using Google.Protobuf;
 using KdServing.Contracts;
 
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Builds columns in wire form; raw bytes are little-endian, as every machine .NET runs on here.</summary>
 public static class Columns

@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Size and shape of generated interactions; see <see cref="SyntheticInteractions"/> for the model behind them.</summary>
 public sealed record SyntheticDescription

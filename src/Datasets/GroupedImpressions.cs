@@ -2,7 +2,7 @@ using System.Text;
 using Google.Protobuf;
 using KdServing.Contracts;
 
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Groups rows with explicit labels into impressions by the values of some columns.</summary>
 /// <remarks>

@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Refuses a log that goes back in time: running state would then have seen the future.</summary>
 public sealed class EventOrder(string dataset)

@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Reads a described dataset as impressions in event order. Every enumeration starts afresh and yields the same.</summary>
 public sealed class DatasetReader

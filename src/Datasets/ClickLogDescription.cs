@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Options for positive-only logs: which columns make a click, how negatives are drawn, how long running counts remember.</summary>
 /// <remarks>

@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>The folder of samples: one folder a dataset with its dataset.json and schema.json.</summary>
 public static class SampleCatalog

@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>What the rows of a dataset are for; <c>split</c> of dataset.json says which files belong to which part.</summary>
 public enum DatasetPart

@@ -1,4 +1,4 @@
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Counts by 64-bit key that fade with a half-life, in one flat table. Single-threaded.</summary>
 /// <remarks>

@@ -1,7 +1,7 @@
 using Google.Protobuf;
 using KdServing.Contracts;
 
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>One impression list: a user with N candidates at a moment, immutable, its columns in wire form.</summary>
 /// <remarks>

@@ -1,7 +1,7 @@
 using Google.Protobuf;
 using KdServing.Contracts;
 
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Generated interactions whose true click probability is known: for tests against truth, and when no data is at hand.</summary>
 /// <remarks>

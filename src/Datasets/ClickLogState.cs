@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>What is known from the clicks observed so far. Every click costs O(1); nothing is read ahead. Single-threaded.</summary>
 /// <remarks>

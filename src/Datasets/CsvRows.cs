@@ -3,7 +3,7 @@ using System.IO.Compression;
 using System.Text;
 using CsvHelper;
 
-namespace KdServing.LoadTests.Data;
+namespace KdServing.Datasets;
 
 /// <summary>Streams the rows of CSV or gzipped CSV files with a header row, one after another, typed as described.</summary>
 public sealed class CsvRows(DatasetDescription description)
