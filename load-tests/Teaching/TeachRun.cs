@@ -1,6 +1,7 @@
 using System.Globalization;
 using KdServing.Contracts;
 using KdServing.Datasets;
+using KdServing.Distiller.Teachers;
 using Spectre.Console;
 using TorchSharp;
 

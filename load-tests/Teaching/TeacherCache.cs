@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using KdServing.Contracts;
 using KdServing.Datasets;
+using KdServing.Distiller.Teachers;
 
 namespace KdServing.LoadTests.Teaching;
 

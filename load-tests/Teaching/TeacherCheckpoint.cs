@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using KdServing.Contracts;
 using KdServing.Distiller.Checkpoints;
+using KdServing.Distiller.Teachers;
 using static TorchSharp.torch;
 
 namespace KdServing.LoadTests.Teaching;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using KdServing.Distiller.Teachers;
 using KdServing.Distiller.Training;
 using KdServing.Datasets;
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using KdServing.Contracts;
+using KdServing.Distiller.Teachers;
 using KdServing.Distiller.Training;
 using KdServing.Datasets;
 using StackExchange.Redis;

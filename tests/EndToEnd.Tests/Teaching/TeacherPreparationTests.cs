@@ -2,6 +2,7 @@ using System.Text.Json;
 using KdServing.Contracts;
 using KdServing.Distiller.Losses;
 using KdServing.Datasets;
+using KdServing.Distiller.Teachers;
 using KdServing.LoadTests.Teaching;
 
 namespace KdServing.EndToEnd.Tests.Teaching;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using KdServing.Contracts;
 using KdServing.Datasets;
+using KdServing.Distiller.Teachers;
 using KdServing.LoadTests.Teaching;
 using StackExchange.Redis;
 

@@ -3,7 +3,7 @@ using KdServing.Distiller.Losses;
 using KdServing.Distiller.Training;
 using static TorchSharp.torch;
 
-namespace KdServing.LoadTests.Teaching;
+namespace KdServing.Distiller.Teachers;
 
 /// <summary>A strong ranking model that goes on learning: embedding rows, a <see cref="DeepCrossNetwork"/> and their optimisers.</summary>
 /// <remarks>
@@ -37,11 +37,11 @@ public sealed class Teacher : IDisposable
     /// <summary>Goes up while it streams; see <see cref="TeacherConfig.BatchesPerVersion"/>.</summary>
     public long Version { get; set; } = 1;
 
-    internal DeepCrossNetwork Network { get; }
+    public DeepCrossNetwork Network { get; }
 
-    internal SparseEmbeddings Rows { get; }
+    public SparseEmbeddings Rows { get; }
 
-    internal DenseAdam Optimizer { get; }
+    public DenseAdam Optimizer { get; }
 
     /// <summary>Weights of the dense part and of all embedding rows.</summary>
     public long ParameterCount => Network.parameters().Sum(p => p.numel()) + Rows.Tables.Sum(t => (long)t.Rows * t.Width);

@@ -2,7 +2,7 @@ using System.Text.Json;
 using KdServing.Contracts;
 using KdServing.Distiller.Losses;
 
-namespace KdServing.LoadTests.Teaching;
+namespace KdServing.Distiller.Teachers;
 
 /// <summary><c>teacher.json</c>: shape and learning of the teacher; the schema says what enters it.</summary>
 public sealed record TeacherConfig

@@ -4,7 +4,7 @@ using KdServing.Distiller.Training;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace KdServing.LoadTests.Teaching;
+namespace KdServing.Distiller.Teachers;
 
 /// <summary>A batch that has been scored and may be learned, once. Same thread throughout.</summary>
 public sealed class ScoredBatch : IDisposable

@@ -3,7 +3,7 @@ using TorchSharp.Modules;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
-namespace KdServing.LoadTests.Teaching;
+namespace KdServing.Distiller.Teachers;
 
 /// <summary>The matrices a teacher reads; those of groups without features are null.</summary>
 /// <param name="User">[U, user width].</param>
