@@ -1,13 +1,24 @@
+using System.CommandLine;
+using System.Globalization;
 using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using KdServing.Benchmarks.Peers;
 
-if (args is ["training", ..])
-    return KdServing.Benchmarks.Training.TrainingComparison.Run(args[1..]);
-
-// In this process: BenchmarkDotNet's own projects would have to find the native libraries and the property that chooses packages.
-// '--job short' and the other options of BenchmarkDotNet work; '--filter *' runs everything.
-var config = DefaultConfig.Instance.AddJob(Job.ShortRun.WithToolchain(InProcessEmitToolchain.Instance).WithId("InProcess"));
-BenchmarkSwitcher.FromAssembly(typeof(KdServing.Benchmarks.ReferenceStudent).Assembly).Run(args, config);
-return 0;
+switch (args)
+{
+    case ["training", ..]:
+        return KdServing.Benchmarks.Training.TrainingComparison.Run(args[1..]);
+    case [PeersCommand.Verb, ..]:
+        return await new RootCommand("Benchmarks.") { PeersCommand.Create() }.Parse(args).InvokeAsync();
+    case [NoopServer.Verb, var port]:
+        await NoopServer.RunAsync(int.Parse(port, CultureInfo.InvariantCulture));
+        return 0;
+    default:
+        // In this process: BenchmarkDotNet's own projects would have to find the native libraries and the property that chooses packages.
+        // '--job short' and the other options of BenchmarkDotNet work; '--filter *' runs everything.
+        var config = DefaultConfig.Instance.AddJob(Job.ShortRun.WithToolchain(InProcessEmitToolchain.Instance).WithId("InProcess"));
+        BenchmarkSwitcher.FromAssembly(typeof(KdServing.Benchmarks.ReferenceStudent).Assembly).Run(args, config);
+        return 0;
+}

@@ -71,48 +71,16 @@ public sealed class ReferenceStudent : IDisposable
         Directory.Delete(Folder, recursive: true);
     }
 
-    private void Publish(ModelRepository repository, DenseStudent dense)
+    private void Publish(ModelRepository repository, DenseMlp dense)
     {
         EmbeddingTable[] tables = [.. Schema.Tables.Select((t, i) => new EmbeddingTable(t, (ulong)i, 0.1f))];
         var request = Request(candidates: 4, raw: true);
-        var golden = GoldenRequests.Batch([(request, Logits(dense, tables, request))]);
+        var golden = GoldenRequests.Batch([(request, MlpFormula.Logits(dense, Schema, tables, request))]);
         using var draft = VersionDraft.Take(Schema, tables, dense, golden,
             new(new Dictionary<string, string>(), 0, new Dictionary<string, long>(), 0, new Dictionary<string, double>()));
         new VersionWriter(repository, Model, new()).Publish(draft);
         foreach (var table in tables)
             table.Dispose();
-    }
-
-    // The golden logits, straight from the formula; the writer refuses to publish without.
-    private float[] Logits(DenseStudent dense, EmbeddingTable[] tables, RankRequest request)
-    {
-        var mlp = (DenseMlp)dense;
-        var assembler = new FeatureAssembler(Schema, tables);
-        var (user, item) = (new float[Schema.User.Width], new float[request.CandidateCount * Schema.Item.Width]);
-        var found = new Column[Features];
-        ColumnReader.Match(request.User, "user", 1, [Schema.User], found);
-        assembler.AssembleUser(found, user);
-        ColumnReader.Match(request.Item, "item", request.CandidateCount, [Schema.Item], found);
-        assembler.AssembleItems(found, request.CandidateCount, item, []);
-        return [.. Enumerable.Range(0, request.CandidateCount).Select(n =>
-        {
-            var first = Affine(mlp.User, user).Zip(Affine(mlp.Item, item.AsSpan(n * Schema.Item.Width, Schema.Item.Width)), (a, b) => Math.Max(0, a + b)).ToArray();
-            var second = Affine(mlp.Hidden[0], first).Select(v => Math.Max(0, v)).ToArray();
-            return Affine(mlp.Output, second)[0];
-        })];
-    }
-
-    private static float[] Affine(DenseLayer layer, ReadOnlySpan<float> x)
-    {
-        var y = new float[layer.Outputs];
-        for (var o = 0; o < layer.Outputs; o++)
-        {
-            double sum = layer.Bias?[o] ?? 0;
-            for (var i = 0; i < layer.Inputs; i++)
-                sum += layer.Weight[o * layer.Inputs + i] * (double)x[i];
-            y[o] = (float)sum;
-        }
-        return y;
     }
 
     private static DenseLayer Layer(Random random, int inputs, int outputs, bool bias)

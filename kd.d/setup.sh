@@ -9,9 +9,11 @@ export MSBUILDDISABLENODEREUSE=1
 export HOME=${HOME:-$state/home}
 
 app_packages=(ca-certificates g++ libopenblas0-pthread libtorch-dev nodejs npm redis-server)
+# The C++ peers of './kd bench peers', and the program that writes their models.
+peers_packages=(libgrpc++-dev pkg-config protobuf-compiler protobuf-compiler-grpc python3-onnx)
 test_packages=(libgrpc++-dev pkg-config procps protobuf-compiler protobuf-compiler-grpc python3-torch)
 
-# set_up app|bench|test: everything the verb needs, in order.
+# set_up app|bench|peers|test: everything the verb needs, in order.
 set_up() {
   local scope=$1
   find_sdk
@@ -63,6 +65,7 @@ sdk_wanted() { sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' "$root/global.json"; 
 
 packages_of() {
   if [[ $1 != test_only ]]; then printf '%s\n' "${app_packages[@]}"; fi
+  if [[ $1 == peers ]]; then printf '%s\n' "${peers_packages[@]}"; fi
   if [[ $1 == test* ]]; then printf '%s\n' "${test_packages[@]}"; fi
 }
 
@@ -172,8 +175,9 @@ build_sources() {
   esac
 }
 
+# The peers are run by the benchmarks' program: one build serves both.
 build_is_current() {
-  local scope=$1
+  local scope=${1/#peers/bench}
   [[ -f $state/built-$scope && $(<"$state/built-$scope") == "$(fingerprint "$scope")" ]] || return 1
   [[ -f $root/src/Serving/bin/Release/net10.0/KdServing.Serving.dll ]]
 }
@@ -194,7 +198,7 @@ fingerprint() {
 }
 
 build() {
-  local scope=$1 target print
+  local scope=${1/#peers/bench} target print
   target=$root/$(build_target "$scope")
   print=$(fingerprint "$scope") # of before the build: an edit during the build is built next time
   run_step "restore" restore retry "$DOTNET" restore "$target" -v q

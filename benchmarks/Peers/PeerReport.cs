@@ -1,0 +1,111 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json.Nodes;
+
+namespace KdServing.Benchmarks.Peers;
+
+/// <summary>The samples as the tables people read (Markdown, so that they can be committed) and as the report's rows.</summary>
+internal sealed class PeerReport(IReadOnlyList<PeerSamples> samples)
+{
+    // Where the server's processor time a request is read: both cores are busy, nobody queues long.
+    private const int CpuConcurrency = 8;
+
+    /// <summary>One table an N, best throughput first, with ratios to the reference peer by the same method.</summary>
+    public string Tables()
+    {
+        var text = new StringBuilder();
+        foreach (var byN in samples.GroupBy(s => s.N).OrderBy(g => g.Key))
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"## N = {byN.Key}").AppendLine();
+            text.AppendLine($"| peer | method | C=1 p50 / p99 ms | max rps | server µs a request | open loop at 50 %: rate, p99 ms | at half of {PeerLineup.Reference}'s maximum: p99 ms | ratio to {PeerLineup.Reference}: p50, rps, µs | request |");
+            text.AppendLine("|---|---|---|---|---|---|---|---|---|");
+            foreach (var row in byN.OrderByDescending(r => r.MaxRps))
+                text.AppendLine(Line(row));
+            text.AppendLine();
+        }
+        return text.ToString();
+    }
+
+    /// <summary>The ratios that were set as goals, each with what was measured.</summary>
+    public string Goals()
+    {
+        var text = new StringBuilder("| goal | N | method | measured | met |\n|---|---|---|---|---|\n");
+        foreach (var goal in PeerGoal.All)
+        {
+            foreach (var row in samples.Where(s => s.Peer == goal.Ours && goal.Applies(s)).OrderBy(s => s.N).ThenBy(s => s.Method, StringComparer.Ordinal))
+            {
+                if (Find(goal.Peer, row) is not { } peer)
+                    continue;
+                var ratio = goal.Value(row) / goal.Value(peer);
+                if (!double.IsNaN(ratio))
+                    text.AppendLine(CultureInfo.InvariantCulture, $"| {goal.Words} | {row.N} | {row.Method} | {ratio:F2} | {(goal.IsMet(ratio) ? "yes" : "no")} |");
+            }
+        }
+        return text.ToString();
+    }
+
+    /// <summary><c>{"rows": [...]}</c>.</summary>
+    public JsonObject Json() => new()
+    {
+        ["rows"] = new JsonArray([.. samples.OrderBy(s => s.N).ThenBy(s => s.Peer, StringComparer.Ordinal).ThenBy(s => s.Method, StringComparer.Ordinal).Select(Row)]),
+    };
+
+    /// <summary>Failed requests over all samples.</summary>
+    public long Failures => samples.Sum(s => s.All.Sum(a => a.Failures));
+
+    /// <summary>Samples that something else than peer and generator disturbed, of all.</summary>
+    public (int Noisy, int All) Noise => (samples.Sum(s => s.All.Count(a => a.OtherCpu > LoadGenerator.NoiseCores)), samples.Sum(s => s.All.Count()));
+
+    internal static double C1P50(PeerSamples row) => row.Closed.TryGetValue(1, out var c1) ? PeerSamples.Median(c1, s => s.P50Ms) : double.NaN;
+
+    internal static double ServerUs(PeerSamples row) =>
+        PeerSamples.Median(row.Closed.TryGetValue(CpuConcurrency, out var busy) ? busy : row.Closed.Last().Value, s => s.ServerUs);
+
+    internal static double OpenHalfP99(PeerSamples row) => PeerSamples.Median([.. row.OpenHalf.Select(o => o.Sample)], s => s.P99Ms);
+
+    internal static double OpenReferenceP99(PeerSamples row) => PeerSamples.Median([.. row.OpenReference.Select(o => o.Sample)], s => s.P99Ms);
+
+    private static double C1P99(PeerSamples row) => row.Closed.TryGetValue(1, out var c1) ? PeerSamples.Median(c1, s => s.P99Ms) : double.NaN;
+
+    private static double Rate(PeerSamples row) => row.OpenHalf.Count == 0 ? double.NaN : row.OpenHalf.Average(o => o.Rate);
+
+    private PeerSamples? Find(string peer, PeerSamples like) => samples.FirstOrDefault(s => s.Peer == peer && s.N == like.N && s.Method == like.Method);
+
+    private string Line(PeerSamples row)
+    {
+        var ratios = Find(PeerLineup.Reference, row) is { } reference
+            ? string.Create(CultureInfo.InvariantCulture, $"{C1P50(row) / C1P50(reference):F2}, {row.MaxRps / reference.MaxRps:F2}, {ServerUs(row) / ServerUs(reference):F2}")
+            : "";
+        var bytes = row.Closed.First().Value[0].RequestBytes;
+        return string.Create(CultureInfo.InvariantCulture,
+            $"| {row.Peer} | {row.Method} | {C1P50(row):F2} / {C1P99(row):F2} | {row.MaxRps:F0} | {ServerUs(row):F0} | {Rate(row):F0}, {OpenHalfP99(row):F2} | {Optional(OpenReferenceP99(row))} | {ratios} | {bytes / 1000.0:F1} KB |");
+    }
+
+    private static string Optional(double value) => double.IsNaN(value) ? "" : value.ToString("F2", CultureInfo.InvariantCulture);
+
+    private static JsonNode Row(PeerSamples row)
+    {
+        var json = new JsonObject
+        {
+            ["peer"] = row.Peer,
+            ["method"] = row.Method,
+            ["n"] = row.N,
+            ["c1_p50_ms"] = Rounded(C1P50(row)),
+            ["c1_p99_ms"] = Rounded(C1P99(row)),
+            ["max_rps"] = Rounded(row.MaxRps),
+            ["server_cpu_us_per_request"] = Rounded(ServerUs(row)),
+            ["open50_rate"] = Rounded(Rate(row)),
+            ["open50_p99_ms"] = Rounded(OpenHalfP99(row)),
+            ["request_bytes"] = row.Closed.First().Value[0].RequestBytes,
+            ["failed"] = row.All.Sum(s => s.Failures),
+        };
+        if (row.OpenReference.Count > 0)
+        {
+            json["open_peer50_rate"] = Rounded(row.OpenReference.Average(o => o.Rate));
+            json["open_peer50_p99_ms"] = Rounded(OpenReferenceP99(row));
+        }
+        return json;
+    }
+
+    private static JsonNode? Rounded(double value) => double.IsFinite(value) ? Math.Round(value, 4) : null;
+}

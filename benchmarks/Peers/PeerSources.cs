@@ -1,0 +1,91 @@
+using System.Diagnostics;
+
+namespace KdServing.Benchmarks.Peers;
+
+/// <summary>Why the peers can not be run here, in words for who typed the command.</summary>
+internal sealed class PeersException(string message) : Exception(message);
+
+/// <summary>An option that makes no sense, in words that name it.</summary>
+internal sealed class PeersUsageException(string message) : Exception(message);
+
+/// <summary>The peers' sources, and what is built of them.</summary>
+/// <remarks>
+/// The sources are not part of this repository. They are looked for at <c>--peers</c>, in <see cref="Variable"/>, and in <c>shared/peers</c>
+/// beside or inside the checkout. Everything built lies in <c>.kd/peers</c>: <c>bin/</c>, <c>models/</c>.
+/// </remarks>
+internal sealed class PeerSources
+{
+    public const string Variable = "KD_PEERS";
+
+    private PeerSources(string root, string folder)
+    {
+        Root = root;
+        Folder = folder;
+        Built = Path.Combine(root, ".kd", "peers");
+    }
+
+    /// <summary>The repository's root.</summary>
+    public string Root { get; }
+
+    /// <summary>Where the peers' sources are.</summary>
+    public string Folder { get; }
+
+    /// <summary>Where the built programs and models are; the peers are started in it.</summary>
+    public string Built { get; }
+
+    public string LoadGenerator => Path.Combine(Built, "bin", "loadgen");
+
+    public string Weights => Path.Combine(Built, "models", "cold_weights.bin");
+
+    /// <param name="given">What <c>--peers</c> says; null: look for it.</param>
+    /// <exception cref="PeersException">The sources are nowhere.</exception>
+    public static PeerSources Find(string? given)
+    {
+        var root = FindRoot();
+        var asked = given ?? Environment.GetEnvironmentVariable(Variable);
+        string[] places = !string.IsNullOrEmpty(asked) ? [asked] : [Path.Combine(root, "..", "shared", "peers"), Path.Combine(root, "shared", "peers")];
+        return places.FirstOrDefault(p => File.Exists(Path.Combine(p, "cpp_server", "server.cc"))) is { } found
+            ? new(root, Path.GetFullPath(found))
+            : throw new PeersException($"the peers' sources are not in {string.Join(" nor in ", places.Select(Path.GetFullPath))}. "
+                + $"Give the folder that holds cpp_server/ and models/ with --peers DIR or {Variable}=DIR");
+    }
+
+    /// <summary>Builds what is older than its sources: a minute the first time, a moment afterwards.</summary>
+    /// <exception cref="PeersException">A compiler or library is missing, or refuses; the message has its last words.</exception>
+    public async Task BuildAsync(CancellationToken stop)
+    {
+        Directory.CreateDirectory(Built);
+        var log = Path.Combine(Built, "build.log");
+        var start = new ProcessStartInfo("bash") { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var argument in new[]
+        {
+            Path.Combine(Root, "benchmarks", "Peers", "native", "build.sh"), Folder, Built,
+            Path.Combine(Root, "node_modules", "com.github.asus4.onnxruntime"), Path.Combine(Root, "src", "Contracts", "Protos"),
+        })
+            start.ArgumentList.Add(argument);
+        using var build = Process.Start(start)!;
+        await using var registration = stop.Register(() => build.Kill(entireProcessTree: true));
+        var error = build.StandardError.ReadToEndAsync(CancellationToken.None);
+        var output = build.StandardOutput.ReadToEndAsync(CancellationToken.None);
+        await build.WaitForExitAsync(CancellationToken.None);
+        var words = await output + await error;
+        await File.WriteAllTextAsync(log, words, CancellationToken.None);
+        stop.ThrowIfCancellationRequested();
+        if (build.ExitCode != 0)
+        {
+            var last = string.Join('\n', words.Split('\n', StringSplitOptions.RemoveEmptyEntries).TakeLast(5));
+            throw new PeersException($"the C++ peers do not build ({log}):\n{last}\n"
+                + "They need the Debian packages g++ libgrpc++-dev pkg-config protobuf-compiler protobuf-compiler-grpc python3-onnx");
+        }
+    }
+
+    private static string FindRoot()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            if (File.Exists(Path.Combine(folder.FullName, "KdServing.sln")))
+                return folder.FullName;
+        }
+        throw new PeersException("this program does not lie inside the repository it was built in");
+    }
+}
