@@ -1,4 +1,5 @@
 using System.CommandLine;
+using KdServing.LoadTests.Chaos;
 using KdServing.LoadTests.Demo;
 using KdServing.LoadTests.Teaching;
 using KdServing.LoadTests.Traffic;
@@ -10,6 +11,7 @@ var root = new RootCommand("Load tests, teacher and traffic replay, and the demo
     TeachCommand.Create(),
     RankCommand.Create(),
     LoadCommand.Create(),
+    ChaosCommand.Create(),
 };
 
 const int BadArguments = 2;

@@ -84,6 +84,9 @@ internal sealed partial class ChildProcess : IDisposable
         }
     }
 
+    /// <summary>Sends it a signal; nothing happens when it has ended.</summary>
+    public void Signal(int signal) => _ = Kill(process.Id, signal);
+
     /// <summary>Why it ended, in words.</summary>
     public string ExitReason() => process.ExitCode switch
     {

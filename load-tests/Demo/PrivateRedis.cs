@@ -6,10 +6,15 @@ namespace KdServing.LoadTests.Demo;
 /// <summary>A Redis of the demo's own: loopback, a port nobody else uses, append-only file in the run's folder.</summary>
 internal static class PrivateRedis
 {
-    public static ChildSpec Spec(DemoFolder folder, int port) => new("redis", 0, folder.Log("redis"),
+    public static ChildSpec Spec(DemoFolder folder, int port) => Spec(folder, port, "everysec");
+
+    /// <summary>One that has every command on its disk before it answers, and keeps its file as it was written.</summary>
+    public static ChildSpec Durable(DemoFolder folder, int port) => Spec(folder, port, "always", "--auto-aof-rewrite-percentage", "0");
+
+    private static ChildSpec Spec(DemoFolder folder, int port, string flush, params string[] more) => new("redis", 0, folder.Log("redis"),
     [
         "redis-server", "--bind", "127.0.0.1", "--port", port.ToString(CultureInfo.InvariantCulture),
-        "--dir", folder.Redis, "--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--daemonize", "no",
+        "--dir", folder.Redis, "--save", "", "--appendonly", "yes", "--appendfsync", flush, "--daemonize", "no", .. more,
     ]);
 
     /// <summary>Waits until it answers.</summary>

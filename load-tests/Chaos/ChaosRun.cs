@@ -1,0 +1,133 @@
+using System.Diagnostics;
+using System.Globalization;
+using KdServing.Contracts;
+using KdServing.LoadTests.Demo;
+using StackExchange.Redis;
+
+namespace KdServing.LoadTests.Chaos;
+
+/// <summary>Everything at once: the whole system under records, ranking requests and a seeded sequence of faults; then the accounts.</summary>
+internal sealed class ChaosRun(ChaosOptions options)
+{
+    private const int Candidates = 50;
+    private static readonly TimeSpan DrainPatience = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan ProgressInterval = TimeSpan.FromSeconds(10);
+
+    private readonly Stopwatch clock = Stopwatch.StartNew();
+    private readonly List<string> broken = [];
+
+    public async Task<ChaosReport> RunAsync(CancellationToken cancellation)
+    {
+        using var folder = new DemoFolder(options.Folder);
+        var student = ChaosStudent.Prepare(options.Data, Path.Combine(folder.Root, "config"), options.Seed);
+        await using var system = new ChaosSystem(folder, student, withDisk: true);
+        if (system.Disk is null)
+            Say("no right to mount a small disk: a full and a failing disk are left out (run as root to have them)");
+        await system.StartRedisAsync(cancellation);
+        system.StartDistiller();
+        system.StartServing();
+
+        var (own, theirs) = (system.Connect(), system.ConnectProducer());
+        await using var watch = new RepositoryWatch(new(system.Repository), student.Model, LookInterval);
+        using var stopProducing = new CancellationTokenSource();
+        var producer = new ChaosProducer(theirs.GetDatabase(), student.Schema, student.Model, student.Impressions(), options.Seed, options.PoisonShare);
+        var producing = Task.Run(() => producer.RunAsync(options.RecordRate, stopProducing.Token), CancellationToken.None);
+        try
+        {
+            await system.ServesAsync(cancellation);
+            await using var traffic = new ChaosTraffic(system.ServingAddress, student, options.Rate, Candidates, system.DeadServing, options.Seed);
+            var injector = new FaultInjector(system, student, watch, new(options.Seed), Say);
+            Say($"faults for {options.Minutes} min, seed {options.Seed}");
+            await HurtAsync(system, injector, traffic, producer, cancellation);
+
+            Say("no more faults; what was written is learned and served");
+            await stopProducing.CancelAsync();
+            await producing;
+            await producer.PadAsync(() => new LogitStreamReader(own.GetDatabase(), student.Model, student.Schema).AddedAsync(), student.BatchRecords);
+            await DrainAsync(system, student, cancellation);
+            await traffic.StopAsync();
+            return await AccountAsync(system, student, watch, producer, traffic, injector, own.GetDatabase(), cancellation);
+        }
+        finally
+        {
+            await stopProducing.CancelAsync();
+            foreach (var connection in (ConnectionMultiplexer[])[own, theirs])
+                connection.Close(allowCommandsToComplete: false);
+        }
+    }
+
+    private async Task HurtAsync(ChaosSystem system, FaultInjector injector, ChaosTraffic traffic, ChaosProducer producer, CancellationToken cancellation)
+    {
+        var (began, told) = (Stopwatch.GetTimestamp(), Stopwatch.StartNew());
+        foreach (var fault in FaultSchedule.Make(options.Seed))
+        {
+            await Task.Delay(TimeSpan.FromSeconds(fault.PauseSeconds), cancellation);
+            if (Stopwatch.GetElapsedTime(began).TotalMinutes >= options.Minutes)
+                break;
+            await system.CheckAsync(cancellation);
+            await injector.DoAsync(fault, cancellation);
+            if (told.Elapsed < ProgressInterval)
+                continue;
+            told.Restart();
+            var figures = traffic.Figures;
+            Say($"{producer.Acknowledged + producer.Poisoned:N0} records acknowledged, {figures.Requests:N0} requests, {traffic.Failed} failed, "
+                + $"{traffic.FailedWhileServingWasDead} while Serving was dead, newest version {figures.Versions.LastOrDefault()?.Version ?? 0}");
+        }
+        broken.AddRange(injector.Broken);
+    }
+
+    private async Task DrainAsync(ChaosSystem system, ChaosStudent student, CancellationToken cancellation)
+    {
+        var key = (string)new StreamKeys(student.Model).Logits!;
+        var last = AppendOnlyFile.Entries(system.Folder.Redis).Last(e => e.Key == key).Id.ToString();
+        await system.UntilAsync(() => Task.FromResult(system.Distiller.Text("position", key) == last), DrainPatience,
+            "the Distiller to work through the stream", cancellation);
+        if (!await system.StopInOrderAsync("distiller", DrainPatience))
+            broken.Add("the Distiller did not stop in order");
+        // The last version is served before the accounts are closed.
+        var newest = new ModelRepository(system.Repository).Versions(student.Model)[^1];
+        var refused = newest.ToString(CultureInfo.InvariantCulture);
+        await system.UntilAsync(async () => await system.ServingStatusAsync() is var s && (s.Count("version") >= newest || s["versions_refused", refused] is not null),
+            DrainPatience, $"version {newest} to be served", cancellation);
+    }
+
+    private async Task<ChaosReport> AccountAsync(ChaosSystem system, ChaosStudent student, RepositoryWatch watch, ChaosProducer producer,
+        ChaosTraffic traffic, FaultInjector injector, IDatabase redis, CancellationToken cancellation)
+    {
+        watch.LookOnce();
+        var records = await new StreamAccount(system, student, redis).CloseAsync(producer);
+        Require(records.Broken);
+        Say("the same stream, undisturbed");
+        var hash = UndisturbedRun.StateHash(system.State);
+        var expected = await UndisturbedRun.HashAsync(records.Stream, student, Path.Combine(system.Folder.Root, "undisturbed"), cancellation);
+        var served = traffic.Figures.Versions.Select(v => v.Version).Where(watch.IsPlanted).ToArray();
+        if (hash != expected)
+            broken.Add($"weights {hash[..12]}… differ from those of the undisturbed run, {expected[..12]}…");
+        if (traffic.Failed > 0)
+            broken.Add($"{traffic.Failed} ranking requests failed: {traffic.Reasons}");
+        if (served.Length > 0)
+            broken.Add($"mutants answered requests: versions {string.Join(", ", served)}");
+        Require(watch.Partial.Select(p => $"version {p.Key} was seen in part: {p.Value}"));
+        Require(system.UnexpectedEnds);
+        return new()
+        {
+            Seed = options.Seed,
+            Kills = new(injector.Count(Fault.KillDistiller), injector.Count(Fault.KillServing), injector.Count(Fault.KillRedis)),
+            Pauses = injector.Count(Fault.PauseDistiller),
+            Partitions = injector.Count(Fault.DelayRedis, Fault.ResetRedis, Fault.HalfOpenRedis, Fault.LoseReplies),
+            DiskFaults = injector.Count(Fault.FillDisk, Fault.RefuseWrites),
+            Records = records.Counts,
+            Requests = new(traffic.Figures.Requests, traffic.Failed, traffic.FailedWhileServingWasDead),
+            Versions = new(watch.Whole.Count, watch.Partial.Count, injector.MutantsRefused),
+            WeightsEqualUnkilledRun = hash == expected,
+            Figures = new Dictionary<string, double> { ["client_retries"] = traffic.Retries, ["stream_repeats"] = records.Repeats },
+            Seconds = Math.Round(clock.Elapsed.TotalSeconds, 1),
+            Broken = broken,
+        };
+    }
+
+    private void Require(IEnumerable<string> faults) => broken.AddRange(faults);
+
+    private void Say(string message) => options.Say(string.Create(CultureInfo.InvariantCulture, $"{clock.Elapsed:mm\\:ss} {message}"));
+}

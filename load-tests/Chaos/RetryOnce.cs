@@ -1,0 +1,54 @@
+using System.Diagnostics;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
+
+namespace KdServing.LoadTests.Chaos;
+
+/// <summary>What a recommender service does when its ranker is gone for a moment: one more try, a little later.</summary>
+/// <param name="failed">Told of every call that failed for good: when it began, and with what status.</param>
+internal sealed class RetryOnce(Action<long, StatusCode> failed) : Interceptor
+{
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
+
+    private long retries;
+
+    /// <summary>Calls tried a second time.</summary>
+    public long Retries => Interlocked.Read(ref retries);
+
+    public override AsyncUnaryCall<TResponse> AsyncUnaryCall<TRequest, TResponse>(TRequest request,
+        ClientInterceptorContext<TRequest, TResponse> context, AsyncUnaryCallContinuation<TRequest, TResponse> continuation)
+    {
+        var call = continuation(request, context);
+        var began = Stopwatch.GetTimestamp();
+        return new(RepliedAsync(), call.ResponseHeadersAsync, () => call.GetStatus(), () => call.GetTrailers(), () => call.Dispose());
+
+        async Task<TResponse> RepliedAsync()
+        {
+            try
+            {
+                return await call.ResponseAsync.ConfigureAwait(false);
+            }
+            catch (RpcException e) when (e.StatusCode == StatusCode.Unavailable)
+            {
+                // The rule of gRPC: nothing of the call has been processed, or the connection died under it.
+            }
+            catch (RpcException e)
+            {
+                failed(began, e.StatusCode);
+                throw;
+            }
+            await Task.Delay(Pause).ConfigureAwait(false);
+            Interlocked.Increment(ref retries);
+            call = continuation(request, context);
+            try
+            {
+                return await call.ResponseAsync.ConfigureAwait(false);
+            }
+            catch (RpcException e)
+            {
+                failed(began, e.StatusCode);
+                throw;
+            }
+        }
+    }
+}
