@@ -1,6 +1,6 @@
 using System.CommandLine;
 using KdServing.Contracts;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 using KdServing.LoadTests.Demo;
 
 namespace KdServing.LoadTests.Chaos;

@@ -1,7 +1,6 @@
 using System.Diagnostics;
-using Google.Protobuf;
 using KdServing.Contracts;
-using KdServing.LoadTests.Data;
+using KdServing.Datasets;
 using StackExchange.Redis;
 
 namespace KdServing.LoadTests.Chaos;

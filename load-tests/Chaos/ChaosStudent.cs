@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using KdServing.Contracts;
+using KdServing.Datasets;
 using KdServing.Distiller.Training;
-using KdServing.LoadTests.Data;
 using KdServing.LoadTests.Demo;
 
 namespace KdServing.LoadTests.Chaos;

@@ -1,6 +1,5 @@
 using System.Globalization;
 using KdServing.Contracts;
-using KdServing.LoadTests.Demo;
 
 namespace KdServing.LoadTests.Chaos;
 

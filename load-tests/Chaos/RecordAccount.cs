@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using Google.Protobuf;
 using KdServing.Contracts;
 
 namespace KdServing.LoadTests.Chaos;
