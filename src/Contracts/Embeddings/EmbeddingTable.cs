@@ -1,4 +1,6 @@
 using System.Numerics;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace KdServing.Contracts;
 
@@ -71,6 +73,49 @@ public sealed unsafe class EmbeddingTable : IDisposable
 
     /// <summary>Address of a row, valid until the row is next written. No bounds check: rows come from <see cref="Feature.Row"/>.</summary>
     public float* Address(int row) => (float*)addresses[row >> shift] + (long)(row & mask) * Shape.Width;
+
+    /// <summary>Copies rows to where they are <paramref name="toStride"/> floats apart. No bounds check.</summary>
+    /// <param name="rows">Row numbers, <paramref name="rowsStride"/> apart.</param>
+    public void CopyRows(int* rows, nint rowsStride, int count, float* to, nint toStride)
+    {
+        var (width, shift, mask) = (Shape.Width, this.shift, this.mask);
+        fixed (nint* pages = addresses)
+        {
+            for (; count > 0; count--, rows += rowsStride, to += toStride)
+                Copy((float*)pages[*rows >> shift] + (long)(*rows & mask) * width, to, width);
+        }
+    }
+
+    /// <summary>Asks for rows ahead of their use: they lie anywhere in memory, and the first touch of one takes as long as hundreds of products.</summary>
+    /// <param name="rows">Row numbers, <paramref name="rowsStride"/> apart.</param>
+    public void PrefetchRows(int* rows, nint rowsStride, int count)
+    {
+        if (!Sse.IsSupported)
+            return;
+        const int lineFloats = 16;
+        var (width, shift, mask) = (Shape.Width, this.shift, this.mask);
+        fixed (nint* pages = addresses)
+        {
+            for (; count > 0; count--, rows += rowsStride)
+            {
+                var row = (float*)pages[*rows >> shift] + (long)(*rows & mask) * width;
+                for (var d = 0; d < width; d += lineFloats)
+                    Sse.Prefetch1(row + d);
+            }
+        }
+    }
+
+    // Rows are 4 to 64 floats: a call of memmove costs more than their copy.
+    private static void Copy(float* from, float* to, int width)
+    {
+        var d = 0;
+        for (; d <= width - Vector512<float>.Count; d += Vector512<float>.Count)
+            Vector512.Store(Vector512.Load(from + d), to + d);
+        for (; d <= width - Vector128<float>.Count; d += Vector128<float>.Count)
+            Vector128.Store(Vector128.Load(from + d), to + d);
+        for (; d < width; d++)
+            to[d] = from[d];
+    }
 
     /// <summary>A row to read.</summary>
     public ReadOnlySpan<float> this[int row]

@@ -1,7 +1,5 @@
 using System.Buffers;
 using System.Numerics.Tensors;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace KdServing.Contracts;
 
@@ -38,6 +36,11 @@ public sealed class FeatureAssembler(FeatureSchema schema, IReadOnlyList<Embeddi
         AssembleGroup(schema.Live, found[schema.Item.Features.Count..], rows, live);
     }
 
+    /// <summary>One sequence feature alone.</summary>
+    /// <param name="destination">[rows, feature width]. Overwritten.</param>
+    public void AssembleSequences(Feature feature, Column column, int rows, Span<float> destination) =>
+        MeanSequences(feature, column.Sequences, rows, destination, feature.Width, offset: 0);
+
     /// <summary>One group; <paramref name="found"/>[k] is the column of its k-th feature.</summary>
     /// <exception cref="ContractException">A number is not finite.</exception>
     public void AssembleGroup(FeatureGroup group, ReadOnlySpan<Column> found, int rows, Span<float> destination)
@@ -55,7 +58,7 @@ public sealed class FeatureAssembler(FeatureSchema schema, IReadOnlyList<Embeddi
                         ColumnReader.ReadNumbers(feature, found[k], rows, destination[feature.Offset..], group.Width);
                         break;
                     case FeatureKind.Sequence:
-                        MeanSequences(feature, found[k].Sequences, rows, destination, group.Width);
+                        MeanSequences(feature, found[k].Sequences, rows, destination, group.Width, feature.Offset);
                         break;
                     default:
                         var tableRows = rented.AsSpan(0, rows);
@@ -71,43 +74,34 @@ public sealed class FeatureAssembler(FeatureSchema schema, IReadOnlyList<Embeddi
         }
     }
 
-    // Rows lie anywhere in a table larger than the caches: the next ones are fetched while this one is copied.
-    private const int PrefetchDistance = 8;
-
     private static unsafe void Gather(EmbeddingTable table, ReadOnlySpan<int> tableRows, Span<float> destination, int stride, int offset)
     {
-        var width = table.Width;
+        if (tableRows.IsEmpty)
+            return;
         // The last row ends inside; the others before it.
-        _ = destination.Slice((tableRows.Length - 1) * stride + offset, width);
+        _ = destination.Slice((tableRows.Length - 1) * stride + offset, table.Width);
+        fixed (int* rows = tableRows)
         fixed (float* first = destination)
         {
-            var to = first + offset;
-            for (var r = 0; r < tableRows.Length; r++, to += stride)
+            // Rows lie anywhere in a table larger than the caches: a share of them is fetched while the one before it is copied.
+            for (var r = 0; r < tableRows.Length; r += RowsAhead)
             {
-                if (Sse.IsSupported && r + PrefetchDistance < tableRows.Length)
-                    Sse.Prefetch0(table.Address(tableRows[r + PrefetchDistance]));
-                Copy(table.Address(tableRows[r]), to, width);
+                var count = Math.Min(RowsAhead, tableRows.Length - r);
+                table.PrefetchRows(rows + r + count, 1, Math.Min(RowsAhead, tableRows.Length - r - count));
+                table.CopyRows(rows + r, 1, count, first + offset + (nint)r * stride, stride);
             }
         }
     }
 
-    // Rows are 4 to 64 floats: a call of memmove costs more than their copy.
-    private static unsafe void Copy(float* from, float* to, int width)
-    {
-        var d = 0;
-        for (; d <= width - Vector256<float>.Count; d += Vector256<float>.Count)
-            Vector256.Store(Vector256.Load(from + d), to + d);
-        for (; d < width; d++)
-            to[d] = from[d];
-    }
+    private const int RowsAhead = 16;
 
-    private void MeanSequences(Feature feature, Int64Sequences sequences, int rows, Span<float> destination, int stride)
+    private void MeanSequences(Feature feature, Int64Sequences sequences, int rows, Span<float> destination, int stride, int offset)
     {
         var table = tables[feature.Table];
         var start = 0;
         for (var r = 0; r < rows; r++)
         {
-            var mean = destination.Slice(r * stride + feature.Offset, feature.Width);
+            var mean = destination.Slice(r * stride + offset, feature.Width);
             mean.Clear();
             var length = sequences.Lengths[r];
             var used = Math.Min(length, feature.MaxLength);

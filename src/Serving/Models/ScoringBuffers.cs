@@ -2,10 +2,17 @@ using KdServing.Contracts;
 
 namespace KdServing.Serving.Models;
 
-/// <summary>The memory one request is scored in: every input, intermediate and output tensor. Outlives versions; one thread at a time.</summary>
+/// <summary>The memory one request is scored in: every input, intermediate and output. Outlives versions; one thread at a time.</summary>
+/// <remarks>Whoever scores by ONNX Runtime binds these addresses: a buffer that grows must be bound again.</remarks>
 internal sealed class ScoringBuffers : IDisposable
 {
     public NativeBuffer User { get; } = new();
+
+    /// <summary>Feature columns of the candidates.</summary>
+    public NativeBuffer Columns { get; } = new();
+
+    /// <summary>What the kernel keeps of a request.</summary>
+    public NativeBuffer Scratch { get; } = new();
 
     public NativeBuffer UserPart { get; } = new();
 
@@ -25,25 +32,33 @@ internal sealed class ScoringBuffers : IDisposable
     /// <summary>Columns matched to features; grown as schemas need.</summary>
     public Column[] Found { get; private set; } = [];
 
-    /// <summary>Makes room for a request of so many candidates.</summary>
-    public void Reserve(StudentSignature signature, int candidates, int columns)
+    /// <summary>Makes room for what every request needs.</summary>
+    /// <returns>True when an address changed.</returns>
+    public bool Reserve(StudentSignature signature, int candidates, int columns)
+    {
+        if (Found.Length < columns)
+            Found = new Column[columns];
+        var results = checked(sizeof(float) * (long)candidates * signature.Targets.Count);
+        return User.Reserve(sizeof(float) * (long)signature.UserWidth) | Logits.Reserve(results) | Scores.Reserve(results);
+    }
+
+    /// <summary>Makes room for the whole matrices that the graphs take and give.</summary>
+    public void ReserveGraphs(StudentSignature signature, int candidates)
     {
         long rows = candidates;
         User.Reserve(sizeof(float) * (long)signature.UserWidth);
-        UserPart.Reserve(sizeof(float) * (long)signature.UserPartWidth);
+        UserPart.Reserve(sizeof(float) * (long)Math.Max(signature.UserPartWidth, signature.ItemVectorWidth));
         Item.Reserve(checked(sizeof(float) * rows * signature.ItemWidth));
         ItemVector.Reserve(checked(sizeof(float) * rows * signature.ItemVectorWidth));
         Live.Reserve(checked(sizeof(float) * rows * signature.LiveWidth));
         RowOf.Reserve(sizeof(long) * rows);
         Logits.Reserve(checked(sizeof(float) * rows * signature.Targets.Count));
         Scores.Reserve(checked(sizeof(float) * rows * signature.Targets.Count));
-        if (Found.Length < columns)
-            Found = new Column[columns];
     }
 
     public void Dispose()
     {
-        foreach (var buffer in (NativeBuffer[])[User, UserPart, Item, ItemVector, Live, RowOf, Logits, Scores])
+        foreach (var buffer in (NativeBuffer[])[User, Columns, Scratch, UserPart, Item, ItemVector, Live, RowOf, Logits, Scores])
             buffer.Dispose();
     }
 }

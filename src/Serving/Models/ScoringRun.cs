@@ -1,110 +1,120 @@
+using System.Numerics.Tensors;
 using KdServing.Contracts;
-using Microsoft.ML.OnnxRuntime;
-using Microsoft.ML.OnnxRuntime.Tensors;
+using KdServing.Serving.Kernels;
 
 namespace KdServing.Serving.Models;
 
 /// <summary>
-/// Scoring buffers bound to the three graphs of one version: what a request borrows, and where its logits and scores lie
-/// afterwards. One request at a time.
+/// What a request borrows of one version: decoded features, the state of whichever engine scores, and afterwards its logits and scores.
+/// One request at a time.
 /// </summary>
-/// <remarks>
-/// Tensors are bound again only when the number of candidates changes; at a steady size a request allocates nothing here.
-/// </remarks>
-public sealed class ScoringRun : IDisposable
+public sealed unsafe class ScoringRun : IDisposable
 {
+    private readonly ServableGraphs graphs;
     private readonly StudentSignature signature;
     private readonly int targets;
-    private readonly List<OrtValue> values = [];
+    private GraphRun? graphRun;
+    private KernelScratch? scratch;
 
-    internal ScoringRun(ServableGraphs graphs, StudentSignature signature, ScoringBuffers buffers)
+    internal ScoringRun(ServableGraphs graphs, StudentSignature signature, CandidateColumns columns, ScoringBuffers buffers)
     {
+        this.graphs = graphs;
         this.signature = signature;
         targets = signature.Targets.Count;
+        Columns = columns;
         Buffers = buffers;
-        UserEncoder = graphs.UserEncoder.CreateIoBinding();
-        ItemEncoder = graphs.ItemEncoder.CreateIoBinding();
-        Head = graphs.Head.CreateIoBinding();
     }
 
     internal ScoringBuffers Buffers { get; }
 
-    internal OrtIoBinding UserEncoder { get; }
-
-    internal OrtIoBinding ItemEncoder { get; }
-
-    internal OrtIoBinding Head { get; }
+    internal CandidateColumns Columns { get; }
 
     /// <summary>Candidates of the request scored last.</summary>
     public int Candidates { get; private set; }
 
     /// <summary>Row-major [candidates, targets].</summary>
-    public unsafe ReadOnlySpan<float> Logits => new(Buffers.Logits.Floats, checked(Candidates * targets));
+    public ReadOnlySpan<float> Logits => new(Buffers.Logits.Floats, checked(Candidates * targets));
 
     /// <summary>Row-major [candidates, targets].</summary>
-    public unsafe ReadOnlySpan<float> Scores => new(Buffers.Scores.Floats, checked(Candidates * targets));
+    public ReadOnlySpan<float> Scores => new(Buffers.Scores.Floats, checked(Candidates * targets));
 
-    internal unsafe Span<float> User => new(Buffers.User.Floats, signature.UserWidth);
+    internal Span<float> User => new(Buffers.User.Floats, signature.UserWidth);
 
-    internal unsafe Span<float> Item => new(Buffers.Item.Floats, checked(Candidates * signature.ItemWidth));
-
-    internal unsafe Span<float> Live => new(Buffers.Live.Floats, checked(Candidates * signature.LiveWidth));
-
-    /// <summary>Makes room for so many candidates and binds the tensors of that size.</summary>
+    /// <summary>Makes room for so many candidates.</summary>
     internal void Resize(int candidates, int columns)
     {
-        if (candidates == Candidates)
-            return;
-        Buffers.Reserve(signature, candidates, columns);
-        Unbind();
+        if (Buffers.Reserve(signature, candidates, columns))
+            FreeGraphs();
+        Columns.Reserve(candidates);
         Candidates = candidates;
+    }
 
-        var userPart = Floats(Buffers.UserPart, 1, signature.UserPartWidth);
-        UserEncoder.BindInput(StudentSignature.User, Floats(Buffers.User, 1, signature.UserWidth));
-        UserEncoder.BindOutput(StudentSignature.UserPart, userPart);
+    /// <summary>Scores the user and the columns of this run.</summary>
+    /// <param name="kernel">Null: by ONNX Runtime.</param>
+    internal void Score(StudentKernel? kernel, in CallBudget budget)
+    {
+        if (kernel is null)
+        {
+            Graphs.Score(Columns, Candidates, budget);
+            return;
+        }
+        var state = scratch ??= kernel.NewScratch(Buffers.Scratch);
+        kernel.Begin(Buffers.User.Floats, state);
+        for (var first = 0; first < Candidates; first += StudentKernel.BlockRows)
+        {
+            var count = Math.Min(StudentKernel.BlockRows, Candidates - first);
+            var ahead = Math.Min(StudentKernel.BlockRows, Candidates - first - count);
+            kernel.Score(Columns, first, count, ahead, state, Buffers.Logits.Floats + (nint)first * targets);
+        }
+        TensorPrimitives.Sigmoid(Logits, new(Buffers.Scores.Floats, Logits.Length));
+    }
 
-        var itemVector = Floats(Buffers.ItemVector, candidates, signature.ItemVectorWidth);
-        ItemEncoder.BindInput(StudentSignature.Item, Floats(Buffers.Item, candidates, signature.ItemWidth));
-        ItemEncoder.BindOutput(StudentSignature.ItemVector, itemVector);
+    /// <summary>Scores the user, live columns and item vectors that are known.</summary>
+    internal void Score(StudentKernel? kernel, ReadOnlySpan<nint> vectors, ItemVectorFormat format, in CallBudget budget)
+    {
+        if (kernel is null)
+        {
+            Graphs.Score(Columns, vectors, format, budget);
+            return;
+        }
+        var state = scratch ??= kernel.NewScratch(Buffers.Scratch);
+        kernel.Begin(Buffers.User.Floats, state);
+        for (var first = 0; first < Candidates; first += StudentKernel.BlockRows)
+        {
+            var count = Math.Min(StudentKernel.BlockRows, Candidates - first);
+            kernel.Score(Columns, vectors.Slice(first, count), format, first, state, Buffers.Logits.Floats + (nint)first * targets);
+        }
+        TensorPrimitives.Sigmoid(Logits, new(Buffers.Scores.Floats, Logits.Length));
+    }
 
-        Head.BindInput(StudentSignature.UserPart, userPart);
-        Head.BindInput(StudentSignature.RowOf, Tensor(Buffers.RowOf, TensorElementType.Int64, [candidates], sizeof(long) * (long)candidates));
-        Head.BindInput(StudentSignature.ItemVector, itemVector);
-        if (signature.LiveWidth > 0)
-            Head.BindInput(StudentSignature.Live, Floats(Buffers.Live, candidates, signature.LiveWidth));
-        Head.BindOutput(StudentSignature.Logits, Floats(Buffers.Logits, candidates, targets));
-        Head.BindOutput(StudentSignature.Scores, Floats(Buffers.Scores, candidates, targets));
+    /// <summary>Item vectors [rows, vector width] of assembled items [rows, item width].</summary>
+    internal void Encode(StudentKernel? kernel, ReadOnlySpan<float> items, int rows, Span<float> vectors)
+    {
+        if (kernel is null)
+        {
+            Graphs.Encode(items, rows, vectors);
+            return;
+        }
+        var state = scratch ??= kernel.NewScratch(Buffers.Scratch);
+        fixed (float* from = items)
+        fixed (float* to = vectors)
+        {
+            for (var first = 0; first < rows; first += StudentKernel.BlockRows)
+            {
+                kernel.Encode(from + (nint)first * signature.ItemWidth, Math.Min(StudentKernel.BlockRows, rows - first), state,
+                    to + (nint)first * signature.ItemVectorWidth);
+            }
+        }
     }
 
     /// <summary>Frees what is bound to the version; its buffers are the caller's again.</summary>
-    public void Dispose()
-    {
-        Unbind();
-        UserEncoder.Dispose();
-        ItemEncoder.Dispose();
-        Head.Dispose();
-    }
+    public void Dispose() => FreeGraphs();
 
-    private void Unbind()
-    {
-        Candidates = 0;
-        foreach (var binding in (ReadOnlySpan<OrtIoBinding>)[UserEncoder, ItemEncoder, Head])
-        {
-            binding.ClearBoundInputs();
-            binding.ClearBoundOutputs();
-        }
-        foreach (var value in values)
-            value.Dispose();
-        values.Clear();
-    }
+    private GraphRun Graphs => graphRun ??= new(graphs, signature, Buffers);
 
-    private OrtValue Floats(NativeBuffer buffer, int rows, int width) =>
-        Tensor(buffer, TensorElementType.Float, [rows, width], sizeof(float) * (long)rows * width);
-
-    private OrtValue Tensor(NativeBuffer buffer, TensorElementType type, long[] shape, long bytes)
+    private void FreeGraphs()
     {
-        var value = OrtValue.CreateTensorValueWithData(OrtMemoryInfo.DefaultInstance, type, shape, buffer.Address, bytes);
-        values.Add(value);
-        return value;
+        graphRun?.Dispose();
+        graphRun = null;
     }
 }

@@ -1,6 +1,6 @@
 using System.Numerics;
 using KdServing.Contracts;
-using Microsoft.ML.OnnxRuntime;
+using KdServing.Serving.Kernels;
 
 namespace KdServing.Serving.Models;
 
@@ -8,16 +8,18 @@ namespace KdServing.Serving.Models;
 /// <remarks>Made by <see cref="ServableLoader"/>, owned by who swapped it in, alive as long as somebody holds a lease.</remarks>
 public sealed class Servable : IDisposable
 {
-    private static readonly RunOptions RunOptions = new();
-
     private readonly ServableGraphs graphs;
     private readonly IReadOnlyList<EmbeddingTable> tables;
     private readonly FeatureAssembler assembler;
     private readonly FeatureGroup[] userGroups;
     private readonly FeatureGroup[] itemGroups;
+    private readonly FeatureGroup[] liveGroups;
     private readonly int userColumns;
     private readonly int itemColumns;
+    private readonly int liveColumns;
+    private readonly RowScoring rowScoring;
     private readonly ScoringBufferPool pool;
+    private readonly StudentKernel? kernel;
     private readonly Stack<ScoringRun> idle = [];
     private readonly Lock gate = new();
     private int disposed;
@@ -31,9 +33,14 @@ public sealed class Servable : IDisposable
         this.tables = tables;
         this.graphs = graphs;
         this.pool = pool;
+        kernel = StudentKernel.Make(graphs.Weights, manifest.Signature);
+        Engine = kernel is null ? ScoringEngine.OnnxRuntime : ScoringEngine.Kernel;
         assembler = new(schema, tables);
         userGroups = [schema.User];
         itemGroups = [schema.Item, schema.Live];
+        liveGroups = [schema.Live];
+        liveColumns = schema.Live.Features.Count;
+        rowScoring = new(schema, tables);
         userColumns = schema.User.Features.Count;
         itemColumns = schema.Item.Features.Count + schema.Live.Features.Count;
     }
@@ -45,6 +52,14 @@ public sealed class Servable : IDisposable
     public long Version => Manifest.Version;
 
     public LeaseCount Leases { get; } = new();
+
+    /// <summary>What scores. Changed only before the version serves: while it is compared with the trainer and ONNX Runtime.</summary>
+    internal ScoringEngine Engine { get; set; }
+
+    /// <summary>Why the kernel of this family is not used; null when it is, or when there is none.</summary>
+    internal string? KernelRefusal { get; set; }
+
+    private StudentKernel? Kernel => Engine == ScoringEngine.Kernel ? kernel : null;
 
     /// <summary>The trainer's sample requests: always of this version's schema, so good to warm it up with.</summary>
     internal IReadOnlyList<RankRequest> GoldenRequests { get; }
@@ -60,7 +75,8 @@ public sealed class Servable : IDisposable
             if (idle.TryPop(out var run))
                 return run;
         }
-        return new(graphs, Manifest.Signature, pool.Rent());
+        var buffers = pool.Rent();
+        return new(graphs, Manifest.Signature, new CandidateColumns(Schema, tables, buffers.Columns), buffers);
     }
 
     public void Return(ScoringRun run)
@@ -77,27 +93,61 @@ public sealed class Servable : IDisposable
     /// <exception cref="OperationCanceledException">The caller went away.</exception>
     public void Score(RankRequest request, ScoringRun run, in CallBudget budget)
     {
-        run.Resize(request.CandidateCount, Math.Max(userColumns, itemColumns));
-        var found = run.Buffers.Found.AsSpan();
+        Decode(request, run, hasVectors: false);
+        budget.ThrowIfSpent();
+        run.Score(Kernel, budget);
+        RequireFinite(run);
+    }
+
+    /// <summary>Scores candidates whose item vectors are known; user, live and cross features are read from the request.</summary>
+    /// <param name="vectors">
+    /// Address of each candidate's item vector, <see cref="StudentSignature.ItemVectorWidth"/> floats in <paramref name="format"/>, of
+    /// this version, valid until the call returns. 64-byte alignment is faster.
+    /// </param>
+    /// <inheritdoc cref="Score(RankRequest, ScoringRun, in CallBudget)"/>
+    public void Score(RankRequest request, ReadOnlySpan<nint> vectors, ItemVectorFormat format, ScoringRun run, in CallBudget budget)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(vectors.Length, request.CandidateCount, nameof(vectors));
+        Decode(request, run, hasVectors: true);
+        budget.ThrowIfSpent();
+        run.Score(Kernel, vectors, format, budget);
+        RequireFinite(run);
+    }
+
+    /// <summary>Scores candidates given as table rows, for callers that have hashed already. Only for schemas of nothing but single ids.</summary>
+    /// <param name="userRows">[user features].</param>
+    /// <param name="itemRows">Row-major [candidates, item features].</param>
+    /// <exception cref="ContractException">A row is outside its table, or the schema has other features.</exception>
+    /// <inheritdoc cref="Score(RankRequest, ScoringRun, in CallBudget)"/>
+    public unsafe void ScoreRows(ReadOnlySpan<int> userRows, ReadOnlySpan<int> itemRows, ScoringRun run, in CallBudget budget)
+    {
+        var candidates = rowScoring.Require(userRows, itemRows);
+        run.Resize(candidates, 0);
+        rowScoring.AssembleUser(userRows, run.User);
+        fixed (int* rows = itemRows)
+        {
+            run.Columns.Borrow(rows);
+            run.Score(Kernel, budget);
+        }
+        RequireFinite(run);
+    }
+
+    /// <summary>Item vectors of this version. Any thread.</summary>
+    /// <param name="items">[rows, <see cref="StudentSignature.ItemWidth"/>] assembled static item features.</param>
+    /// <param name="vectors">[rows, <see cref="StudentSignature.ItemVectorWidth"/>], written.</param>
+    public void EncodeItems(ReadOnlySpan<float> items, int rows, Span<float> vectors)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(items.Length, rows * Manifest.Signature.ItemWidth, nameof(items));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(vectors.Length, rows * Manifest.Signature.ItemVectorWidth, nameof(vectors));
+        var run = Rent();
         try
         {
-            ColumnReader.Match(request.User, "user", 1, userGroups, found[..userColumns]);
-            assembler.AssembleUser(found[..userColumns], run.User);
-            ColumnReader.Match(request.Item, "item", request.CandidateCount, itemGroups, found[..itemColumns]);
-            assembler.AssembleItems(found[..itemColumns], request.CandidateCount, run.Item, run.Live);
+            run.Encode(Kernel, items, rows, vectors);
         }
         finally
         {
-            // Idle buffers must not keep a request alive.
-            found.Clear();
+            Return(run);
         }
-        budget.ThrowIfSpent();
-        graphs.UserEncoder.RunWithBinding(RunOptions, run.UserEncoder);
-        graphs.ItemEncoder.RunWithBinding(RunOptions, run.ItemEncoder);
-        budget.ThrowIfSpent();
-        graphs.Head.RunWithBinding(RunOptions, run.Head);
-        if (!AllFinite(run.Logits) || !AllFinite(run.Scores))
-            throw new NonFiniteScoreException(Version);
     }
 
     /// <summary>Lets go of the owner's share.</summary>
@@ -123,8 +173,55 @@ public sealed class Servable : IDisposable
             pool.Return(run.Buffers);
         }
         graphs.Dispose();
+        kernel?.Dispose();
         foreach (var table in tables)
             table.Dispose();
+    }
+
+    private void Decode(RankRequest request, ScoringRun run, bool hasVectors)
+    {
+        var (groups, columns) = hasVectors ? (liveGroups, liveColumns) : (itemGroups, itemColumns);
+        run.Resize(request.CandidateCount, Math.Max(userColumns, columns));
+        var found = run.Buffers.Found.AsSpan();
+        try
+        {
+            ColumnReader.Match(request.User, "user", 1, userGroups, found[..userColumns]);
+            assembler.AssembleUser(found[..userColumns], run.User);
+            ColumnReader.Match(request.Item, "item", request.CandidateCount, groups, found[..columns]);
+            Read(groups, found, hasVectors ? Schema.Item.Features.Count : 0, request.CandidateCount, run.Columns);
+        }
+        finally
+        {
+            // Idle buffers must not keep a request alive.
+            found.Clear();
+        }
+    }
+
+    private void Read(FeatureGroup[] groups, ReadOnlySpan<Column> found, int firstFeature, int candidates, CandidateColumns columns)
+    {
+        var c = 0;
+        foreach (var group in groups)
+        {
+            // By index: the enumerator of a list behind an interface is an object.
+            for (var i = 0; i < group.Features.Count; i++)
+            {
+                var feature = group.Features[i];
+                var k = firstFeature + c;
+                if (feature.Kind == FeatureKind.Numeric)
+                    ColumnReader.ReadNumbers(feature, found[c], candidates, columns.Floats(k, candidates), stride: 1);
+                else if (feature.Kind == FeatureKind.Sequence)
+                    assembler.AssembleSequences(feature, found[c], candidates, columns.Floats(k, candidates));
+                else
+                    ColumnReader.ReadTableRows(feature, found[c], columns.Rows(k, candidates));
+                c++;
+            }
+        }
+    }
+
+    private void RequireFinite(ScoringRun run)
+    {
+        if (!AllFinite(run.Logits) || !AllFinite(run.Scores))
+            throw new NonFiniteScoreException(Version);
     }
 
     // x·0 is 0 for every finite x and NaN otherwise: one multiply-add a value, no branch.

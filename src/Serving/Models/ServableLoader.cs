@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Google.Protobuf;
 using KdServing.Contracts;
+using KdServing.Serving.Kernels;
 using Microsoft.ML.OnnxRuntime;
 
 namespace KdServing.Serving.Models;
@@ -32,6 +33,7 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
             {
                 servable = new(manifest, schema, ReadRows(manifest, schema, held), graphs,
                     [.. golden.Cases.Select(c => c.Request)], pool);
+                EngineParity.Choose(servable, golden);
                 GoldenParity.Require(servable, golden);
                 return servable;
             }
@@ -81,6 +83,7 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
     private ServableGraphs OpenGraphs(VersionManifest manifest)
     {
         var opened = new List<InferenceSession>();
+        var files = new List<byte[]>();
         try
         {
             foreach (var contract in (GraphContract[])[GraphContract.UserEncoder(manifest.Signature),
@@ -88,9 +91,10 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
             {
                 var file = repository.ReadVerified(manifest, contract.File);
                 OnnxScan.Require(contract, file);
+                files.Add(file);
                 opened.Add(runtime.OpenSession(file));
             }
-            return new(opened[0], opened[1], opened[2]);
+            return new(opened[0], opened[1], opened[2], StudentWeights.Read(files[0], files[1], files[2]));
         }
         catch
         {

@@ -7,23 +7,26 @@ namespace KdServing.Serving.Tests.Models;
 public sealed class AllocationTests
 {
     [Theory]
-    [InlineData(10)]
-    [InlineData(500)]
-    [InlineData(2000)]
-    public void Scoring_allocates_nothing(int candidates)
+    [InlineData(10, true)]
+    [InlineData(500, true)]
+    [InlineData(2000, true)]
+    [InlineData(500, false)]
+    public void Scoring_allocates_nothing(int candidates, bool byKernel)
     {
         using var sample = new SampleStudent("mlp");
         using var versions = new LoadedVersions(sample, count: 1);
+        versions[1].Engine = byKernel ? ScoringEngine.Kernel : ScoringEngine.OnnxRuntime;
         var request = sample.Request(candidates, seed: 1);
         Assert.Equal(0, BytesOfTen(versions[1], () => request));
     }
 
-    // Tensors are bound anew when the number of candidates changes: a cost of the change, not of the candidates.
+    // ONNX Runtime's tensors are bound anew when the number of candidates changes: a cost of the change, not of the candidates.
     [Fact]
     public void A_change_of_size_costs_the_same_at_any_size()
     {
         using var sample = new SampleStudent("mlp");
         using var versions = new LoadedVersions(sample, count: 1);
+        versions[1].Engine = ScoringEngine.OnnxRuntime;
         RankRequest[] small = [sample.Request(10, seed: 1), sample.Request(11, seed: 2)];
         RankRequest[] large = [sample.Request(2000, seed: 1), sample.Request(2001, seed: 2)];
         var turn = 0;

@@ -1,0 +1,80 @@
+using KdServing.Contracts;
+using KdServing.Serving.Models;
+
+namespace KdServing.Serving.Kernels;
+
+/// <summary>
+/// The hand-vectorised scoring of a student family: embedding rows are gathered block by block right before they are multiplied, the
+/// user's part is computed once a request, and activations never leave the first two caches. Immutable; any thread, with a scratch of its own.
+/// </summary>
+/// <remarks>
+/// <code>
+/// kernel.Begin(user, scratch);
+/// for (first = 0; first &lt; candidates; first += BlockRows) kernel.Score(columns, first, count, left, scratch, logits);
+/// </code>
+/// <see cref="ServableLoader"/> uses it only where it agrees with ONNX Runtime.
+/// </remarks>
+internal abstract unsafe class StudentKernel : IDisposable
+{
+    /// <summary>Candidates a block: four tiles; 192 inputs a candidate are 36 KiB then, which leaves the second cache to the weights.</summary>
+    public const int BlockRows = 4 * DenseTiles.Rows;
+
+    /// <returns>Null when this machine's vectors are too narrow or the family is unknown.</returns>
+    public static StudentKernel? Make(StudentWeights? weights, StudentSignature signature) => DenseTiles.IsSupported
+        ? weights switch
+        {
+            MlpWeights mlp => new MlpKernel(mlp, signature),
+            TwoTowerWeights towers => new TwoTowerKernel(towers, signature),
+            _ => null,
+        }
+        : null;
+
+    /// <param name="memory">Where it is to lie.</param>
+    public abstract KernelScratch NewScratch(NativeBuffer memory);
+
+    /// <summary>What is computed once a request.</summary>
+    /// <param name="user">[user width].</param>
+    public abstract void Begin(float* user, KernelScratch scratch);
+
+    /// <summary>Logits of one block of candidates.</summary>
+    /// <param name="ahead">Candidates of the next block.</param>
+    /// <param name="logits">[count, targets] of this block, written.</param>
+    public abstract void Score(CandidateColumns columns, int first, int count, int ahead, KernelScratch scratch, float* logits);
+
+    /// <summary>Logits of one block of candidates whose item vectors are known.</summary>
+    /// <param name="columns">Of these, only live and cross features are read.</param>
+    /// <param name="vectors">Addresses of the block's vectors.</param>
+    public abstract void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int first, KernelScratch scratch,
+        float* logits);
+
+    /// <summary>Item vectors of one block of items.</summary>
+    /// <param name="items">[count, item width].</param>
+    /// <param name="vectors">[count, item vector width], written.</param>
+    public abstract void Encode(float* items, int count, KernelScratch scratch, float* vectors);
+
+    public abstract void Dispose();
+
+    protected static PackedLayer Pack(AffineWeights layer) => new(layer.Weight, layer.Bias, layer.Inputs, layer.Outputs);
+
+    /// <summary>Runs layers with relu after each, from the block in <paramref name="from"/>.</summary>
+    /// <param name="stride">Floats a row; afterwards, of the result.</param>
+    /// <returns>Where the result lies.</returns>
+    protected static float* Through(ReadOnlySpan<PackedLayer> layers, float* from, ref int stride, int count, KernelScratch scratch)
+    {
+        foreach (var layer in layers)
+        {
+            var to = from == scratch.First ? scratch.Second : scratch.First;
+            DenseTiles.Multiply(layer, from, stride, DenseTiles.Padded(count), layer.Bias, 0, to, relu: true);
+            from = to;
+            stride = layer.Stride;
+        }
+        return from;
+    }
+
+    /// <summary>Copies rows of one stride into a block of another.</summary>
+    protected static void CopyRows(float* from, nint fromStride, float* to, nint toStride, int rows, int width)
+    {
+        for (var r = 0; r < rows; r++)
+            new ReadOnlySpan<float>(from + r * fromStride, width).CopyTo(new Span<float>(to + r * toStride, width));
+    }
+}

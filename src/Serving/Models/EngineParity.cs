@@ -1,0 +1,68 @@
+using KdServing.Contracts;
+using KdServing.Serving.Kernels;
+
+namespace KdServing.Serving.Models;
+
+/// <summary>What computes a version's scores.</summary>
+internal enum ScoringEngine
+{
+    /// <summary>The version's graphs in ONNX Runtime.</summary>
+    OnnxRuntime,
+
+    /// <summary><see cref="StudentKernel"/>.</summary>
+    Kernel,
+}
+
+/// <summary>Lets the hand-written kernel score a version only where it agrees with ONNX Runtime.</summary>
+internal static class EngineParity
+{
+    // Sums of a few hundred float32 products in another order differ by some 1e-6 of their terms.
+    private const float Tolerance = 1e-5f;
+
+    /// <summary>Scores the trainer's sample requests both ways and sets <see cref="Servable.Engine"/>.</summary>
+    /// <exception cref="ContractException">A sample request is not of the version's schema.</exception>
+    /// <exception cref="NonFiniteScoreException">A score is NaN or infinite by ONNX Runtime too.</exception>
+    public static void Choose(Servable servable, GoldenBatch golden)
+    {
+        if (servable.Engine == ScoringEngine.OnnxRuntime)
+            return;
+        var run = servable.Rent();
+        try
+        {
+            foreach (var request in golden.Cases.Select(c => c.Request).OfType<RankRequest>().Where(r => r.CandidateCount is > 0 and <= TeacherRecordValidation.MaxCandidates))
+            {
+                servable.Engine = ScoringEngine.OnnxRuntime;
+                servable.Score(request, run, CallBudget.Unlimited);
+                var expected = run.Logits.ToArray();
+                servable.Engine = ScoringEngine.Kernel;
+                if (Difference(servable, request, run, expected) is not { } difference)
+                    continue;
+                servable.KernelRefusal = difference;
+                servable.Engine = ScoringEngine.OnnxRuntime;
+                return;
+            }
+        }
+        finally
+        {
+            servable.Return(run);
+        }
+    }
+
+    private static string? Difference(Servable servable, RankRequest request, ScoringRun run, float[] expected)
+    {
+        try
+        {
+            servable.Score(request, run, CallBudget.Unlimited);
+        }
+        catch (NonFiniteScoreException e)
+        {
+            return e.Message;
+        }
+        for (var i = 0; i < expected.Length; i++)
+        {
+            if (!(MathF.Abs(run.Logits[i] - expected[i]) <= Tolerance * MathF.Max(1, MathF.Abs(expected[i]))))
+                return $"logit {i} of a golden request is {run.Logits[i]} by the kernel and {expected[i]} by ONNX Runtime";
+        }
+        return null;
+    }
+}
