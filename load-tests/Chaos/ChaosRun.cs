@@ -6,8 +6,9 @@ using StackExchange.Redis;
 
 namespace KdServing.LoadTests.Chaos;
 
-/// <summary>Everything at once: the whole system under records, ranking requests and a seeded sequence of faults; then the accounts.</summary>
-internal sealed class ChaosRun(ChaosOptions options)
+/// <summary>The whole system under records, ranking requests and a seeded sequence of faults; then the accounts.</summary>
+/// <param name="faults">What is done to it, in order; the run ends with the sequence, or when its minutes are over.</param>
+internal sealed class ChaosRun(ChaosOptions options, IEnumerable<ScheduledFault> faults)
 {
     private const int Candidates = 50;
     private static readonly TimeSpan DrainPatience = TimeSpan.FromMinutes(3);
@@ -37,8 +38,8 @@ internal sealed class ChaosRun(ChaosOptions options)
         {
             await system.ServesAsync(cancellation);
             await using var traffic = new ChaosTraffic(system.ServingAddress, student, options.Rate, Candidates, system.DeadServing, options.Seed);
-            var injector = new FaultInjector(system, student, watch, new(options.Seed), Say);
-            Say($"faults for {options.Minutes} min, seed {options.Seed}");
+            var injector = new FaultInjector(system, student, watch, own.GetDatabase(), new(options.Seed), Say);
+            Say($"faults from seed {options.Seed}");
             await HurtAsync(system, injector, traffic, producer, cancellation);
 
             Say("no more faults; what was written is learned and served");
@@ -60,7 +61,7 @@ internal sealed class ChaosRun(ChaosOptions options)
     private async Task HurtAsync(ChaosSystem system, FaultInjector injector, ChaosTraffic traffic, ChaosProducer producer, CancellationToken cancellation)
     {
         var (began, told) = (Stopwatch.GetTimestamp(), Stopwatch.StartNew());
-        foreach (var fault in FaultSchedule.Make(options.Seed))
+        foreach (var fault in faults)
         {
             await Task.Delay(TimeSpan.FromSeconds(fault.PauseSeconds), cancellation);
             if (Stopwatch.GetElapsedTime(began).TotalMinutes >= options.Minutes)
@@ -113,6 +114,7 @@ internal sealed class ChaosRun(ChaosOptions options)
         return new()
         {
             Seed = options.Seed,
+            Only = options.Only,
             Kills = new(injector.Count(Fault.KillDistiller), injector.Count(Fault.KillServing), injector.Count(Fault.KillRedis)),
             Pauses = injector.Count(Fault.PauseDistiller),
             Partitions = injector.Count(Fault.DelayRedis, Fault.ResetRedis, Fault.HalfOpenRedis, Fault.LoseReplies),

@@ -80,6 +80,8 @@ internal sealed class ChaosSystem : IAsyncDisposable
     {
         if (name == "distiller")
             inOffice = name;
+        // What a predecessor said of itself is not this one's.
+        File.Delete(Path.Combine(Folder.Root, name + ".json"));
         return Start(new(name, 5, Folder.Log(name),
         [
             "dotnet", Installation.Distiller, "--config", student.ConfigPath, "--redis", Address(DistillerLink.Port), "--repository", Repository,
@@ -127,8 +129,6 @@ internal sealed class ChaosSystem : IAsyncDisposable
     }
 
     public bool IsRunning(string name) => parts.TryGetValue(name, out var part) && !part.HasExited;
-
-    public int? ExitCode(string name) => parts.TryGetValue(name, out var part) && part.HasExited ? part.ExitCode : null;
 
     /// <summary>Notes parts that ended by themselves, and starts them again.</summary>
     public async Task CheckAsync(CancellationToken cancellation)

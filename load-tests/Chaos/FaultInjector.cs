@@ -1,11 +1,12 @@
 using System.Globalization;
 using KdServing.Contracts;
+using StackExchange.Redis;
 
 namespace KdServing.LoadTests.Chaos;
 
 /// <summary>Does to a running system what a schedule says, and puts it right again. One caller.</summary>
 /// <param name="say">Told what is done, as it is done.</param>
-internal sealed class FaultInjector(ChaosSystem system, ChaosStudent student, RepositoryWatch watch, Random random, Action<string> say)
+internal sealed class FaultInjector(ChaosSystem system, ChaosStudent student, RepositoryWatch watch, IDatabase redis, Random random, Action<string> say)
 {
     private static readonly TimeSpan RefusalPatience = TimeSpan.FromSeconds(5);
 
@@ -166,6 +167,11 @@ internal sealed class FaultInjector(ChaosSystem system, ChaosStudent student, Re
         {
             var done = Mutation.Make(repository.Folder(student.Model, source), repository.Folder(student.Model, version), random, choice);
             say($"mutant of version {source} as version {version}: {done}");
+            await new VersionAnnouncements(redis, student.Model).PublishedAsync(version);
+        }
+        catch (Exception e) when (LogitStreamWriter.IsTransient(e))
+        {
+            // Our own connection has just lost its server: the mutant lies there unannounced, and will be found.
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ContractException)
         {

@@ -35,6 +35,25 @@ internal static class FaultSchedule
         Fault.LoseReplies, Fault.FillDisk, Fault.RefuseWrites, Fault.PlantMutant, Fault.PlantMutant,
     ];
 
+    /// <summary>Cuts between the parts and Redis alone, of every kind in turn.</summary>
+    public static IEnumerable<ScheduledFault> Partitions(int seed)
+    {
+        var random = new Random(seed);
+        while (true)
+        {
+            foreach (var fault in (Fault[])[Fault.DelayRedis, Fault.ResetRedis, Fault.HalfOpenRedis, Fault.LoseReplies])
+                yield return new(fault, 0.2 + random.NextDouble(), 0.2 + 1.3 * random.NextDouble(), random.Next());
+        }
+    }
+
+    /// <summary>Kills of Serving alone.</summary>
+    public static IEnumerable<ScheduledFault> ServingKills(int seed)
+    {
+        var random = new Random(seed);
+        while (true)
+            yield return new(Fault.KillServing, 0.1 + random.NextDouble(), 0, random.Next());
+    }
+
     /// <summary>Rounds in which every kind comes up, in an order of its own each; a pause of the Distiller ends a round.</summary>
     public static IEnumerable<ScheduledFault> Make(int seed)
     {

@@ -9,9 +9,10 @@ internal sealed class StreamAccount(ChaosSystem system, ChaosStudent student, ID
     private readonly StreamKeys keys = new(student.Model);
 
     /// <param name="Stream">The logit stream as Redis took it, for another Distiller to learn.</param>
+    /// <param name="Entries">Records, repeats and poison in it.</param>
     /// <param name="Repeats">Entries that repeat a record because a reply was lost.</param>
     /// <param name="Broken">What does not add up, in words.</param>
-    public sealed record Closed(ChaosReport.RecordCounts Counts, IEnumerable<AofEntry> Stream, int Repeats, IReadOnlyList<string> Broken);
+    public sealed record Closed(ChaosReport.RecordCounts Counts, IEnumerable<AofEntry> Stream, int Entries, int Repeats, IReadOnlyList<string> Broken);
 
     public async Task<Closed> CloseAsync(ChaosProducer producer)
     {
@@ -36,7 +37,7 @@ internal sealed class StreamAccount(ChaosSystem system, ChaosStudent student, ID
             broken.Add($"{counts.AppliedTwice} records applied twice");
         if (account.SoundDeadLettered(deadLetters) is > 0 and var sound)
             broken.Add($"{sound} sound records were dead-lettered");
-        return new(counts, stream, account.Repeats, broken);
+        return new(counts, stream, account.Entries, account.Repeats, broken);
     }
 
     private async Task<List<StreamId>> DeadLettersAsync()
