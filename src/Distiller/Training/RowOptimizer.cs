@@ -1,3 +1,4 @@
+using System.Numerics;
 using KdServing.Contracts;
 
 namespace KdServing.Distiller.Training;
@@ -41,26 +42,35 @@ internal sealed unsafe class RowOptimizer : IDisposable
     /// <summary>One step of one row by its whole gradient; [width].</summary>
     public void Apply(int row, float* gradient)
     {
-        var width = table.Width;
-        var values = table.Writable(row);
-        var sums = Accumulators.Writable(row);
-        if (options.State == AdagradState.Row)
+        fixed (float* values = table.Writable(row), sums = Accumulators.Writable(row))
         {
-            var squares = 0f;
-            for (var d = 0; d < width; d++)
-                squares += gradient[d] * gradient[d];
-            sums[0] += squares / width;
-            var step = options.LearningRate / (MathF.Sqrt(sums[0] + options.InitialAccumulator) + options.Epsilon);
-            for (var d = 0; d < values.Length; d++)
-                values[d] -= step * gradient[d];
-            return;
+            if (options.State == AdagradState.Row)
+                ApplyRow(values, sums, gradient);
+            else
+                ApplyElements(values, sums, gradient);
         }
-        for (var d = 0; d < values.Length; d++)
+    }
+
+    public void Dispose() => Accumulators.Dispose();
+
+    private void ApplyRow(float* values, float* sum, float* gradient)
+    {
+        var (width, lanes) = (table.Width, Vector<float>.Count);
+        var (squares, d) = (0f, 0);
+        for (; d + lanes <= width; d += lanes)
+            squares += Vector.Dot(Vector.Load(gradient + d), Vector.Load(gradient + d));
+        for (; d < width; d++)
+            squares += gradient[d] * gradient[d];
+        *sum += squares / width;
+        RowGather.AddScaled(values, gradient, width, -options.LearningRate / (MathF.Sqrt(*sum + options.InitialAccumulator) + options.Epsilon));
+    }
+
+    private void ApplyElements(float* values, float* sums, float* gradient)
+    {
+        for (var d = 0; d < table.Width; d++)
         {
             sums[d] += gradient[d] * gradient[d];
             values[d] -= options.LearningRate * gradient[d] / (MathF.Sqrt(sums[d] + options.InitialAccumulator) + options.Epsilon);
         }
     }
-
-    public void Dispose() => Accumulators.Dispose();
 }

@@ -23,6 +23,7 @@ public sealed unsafe class SparseEmbeddings : IDisposable
     private readonly UniqueRows[] touched;
     private readonly List<float>[] gradients;
     private readonly RowOptimizer[] optimizers;
+    private int[] slots = [];
 
     /// <param name="seed">Rows begin as a function of seed, table, row and column alone.</param>
     public SparseEmbeddings(FeatureSchema schema, RowOptimizerOptions options, ulong seed)
@@ -42,13 +43,15 @@ public sealed unsafe class SparseEmbeddings : IDisposable
     /// <summary>Rows the last <see cref="Step"/> changed, over all tables.</summary>
     public int RowsTouched { get; private set; }
 
-    /// <summary>The group's vectors as a leaf that requires grad; [rows.Count, width].</summary>
-    public Tensor Gather(GroupRows rows) => RowGather.Gather(Tables, rows).requires_grad_();
+    /// <summary>The group's vectors as a leaf, which requires grad when a row of it can learn; [rows.Count, width].</summary>
+    public Tensor Gather(GroupRows rows) => RowGather.Gather(Tables, rows).requires_grad_(rows.Group.Features.Any(f => f.Kind != FeatureKind.Numeric));
 
     /// <summary>Adds the gradient of a gathered matrix to the rows it came from.</summary>
-    /// <param name="gradient">[rows.Count, width].</param>
-    public void Accumulate(GroupRows rows, Tensor gradient)
+    /// <param name="gradient">[rows.Count, width]; null adds nothing (a group of numbers alone has no gradient).</param>
+    public void Accumulate(GroupRows rows, Tensor? gradient)
     {
+        if (gradient is null)
+            return;
         using var dense = gradient.contiguous().cpu();
         fixed (float* start = MemoryMarshal.Cast<byte, float>(dense.bytes))
         {
@@ -93,36 +96,38 @@ public sealed unsafe class SparseEmbeddings : IDisposable
     private void AccumulateRows(int table, ReadOnlySpan<int> tableRows, float* column, int stride)
     {
         var width = Tables[table].Width;
-        for (var r = 0; r < tableRows.Length; r++, column += stride)
+        fixed (float* sums = Sums(table, tableRows))
         {
-            fixed (float* sum = Sum(table, tableRows[r], width))
-                RowGather.Add(sum, column, width);
+            for (var r = 0; r < tableRows.Length; r++, column += stride)
+                RowGather.Add(sums + (long)slots[r] * width, column, width);
         }
     }
 
     private void AccumulateMeans(int table, ReadOnlySpan<int> tableRows, ReadOnlySpan<int> starts, float* column, int stride)
     {
         var width = Tables[table].Width;
-        for (var r = 0; r + 1 < starts.Length; r++, column += stride)
+        fixed (float* sums = Sums(table, tableRows))
         {
-            var share = 1f / (starts[r + 1] - starts[r]);
-            for (var i = starts[r]; i < starts[r + 1]; i++)
+            for (var r = 0; r + 1 < starts.Length; r++, column += stride)
             {
-                fixed (float* sum = Sum(table, tableRows[i], width))
-                    RowGather.AddScaled(sum, column, width, share);
+                var share = 1f / (starts[r + 1] - starts[r]);
+                for (var i = starts[r]; i < starts[r + 1]; i++)
+                    RowGather.AddScaled(sums + (long)slots[i] * width, column, width, share);
             }
         }
     }
 
-    private Span<float> Sum(int table, int row, int width)
+    // The table's gradient sums, with room for these rows; their numbers are in slots.
+    private Span<float> Sums(int table, ReadOnlySpan<int> tableRows)
     {
+        if (slots.Length < tableRows.Length)
+            slots = new int[tableRows.Length * 2];
+        for (var r = 0; r < tableRows.Length; r++)
+            slots[r] = touched[table].Slot(tableRows[r]);
         var sums = gradients[table];
-        var slot = touched[table].Slot(row);
-        if ((slot + 1) * width > sums.Count)
-        {
-            CollectionsMarshal.SetCount(sums, (slot + 1) * width);
-            CollectionsMarshal.AsSpan(sums)[(slot * width)..].Clear();
-        }
-        return CollectionsMarshal.AsSpan(sums).Slice(slot * width, width);
+        var known = sums.Count;
+        CollectionsMarshal.SetCount(sums, touched[table].Count * Tables[table].Width);
+        CollectionsMarshal.AsSpan(sums)[known..].Clear();
+        return CollectionsMarshal.AsSpan(sums);
     }
 }
