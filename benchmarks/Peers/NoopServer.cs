@@ -1,5 +1,7 @@
 using Grpc.Core;
 using KdServing.Contracts;
+using KdServing.Serving;
+using KdServing.Serving.Wire;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -8,7 +10,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace KdServing.Benchmarks.Peers;
 
 /// <summary><c>kd-noop</c>: the server's gRPC layer without the server. Requests are read whole, every score is one half.</summary>
-/// <remarks>Run under Serving's runtime configuration, with Serving's Kestrel limits, so that what differs from it is the model alone.</remarks>
+/// <remarks>Run under Serving's runtime configuration, with Serving's transport and messages, so that what differs from it is the model alone.</remarks>
 internal static class NoopServer
 {
     public const string Verb = "noop-server";
@@ -19,11 +21,8 @@ internal static class NoopServer
         builder.WebHost.UseKestrelCore();
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
-            kestrel.AddServerHeader = false;
+            Transport.Configure(kestrel);
             kestrel.Listen(System.Net.IPAddress.Loopback, port, l => l.Protocols = HttpProtocols.Http2);
-            kestrel.Limits.Http2.InitialConnectionWindowSize = 8 * 1024 * 1024;
-            kestrel.Limits.Http2.InitialStreamWindowSize = 1024 * 1024;
-            kestrel.Limits.Http2.MaxStreamsPerConnection = 512;
         });
         builder.Services.AddRoutingCore();
         builder.Services.AddGrpc();
@@ -34,15 +33,22 @@ internal static class NoopServer
         await app.RunAsync();
     }
 
-    private sealed class NoopRanking : Contracts.Ranking.RankingBase
+    private sealed class NoopRanking : RankingEndpoint
     {
-        public override Task<RankReply> Rank(RankRequest request, ServerCallContext context)
+        private readonly float[] halves = [.. Enumerable.Repeat(0.5f, TeacherRecordValidation.MaxCandidates)];
+
+        public override Task<RankedReply> Rank(RankCall request, ServerCallContext context)
         {
-            var scores = new TargetScores { Target = "click" };
-            scores.Scores.Capacity = request.CandidateCount;
-            for (var n = 0; n < request.CandidateCount; n++)
-                scores.Scores.Add(0.5f);
-            return Task.FromResult(new RankReply { RequestId = request.RequestId, Model = PeerModel.Name, Version = 1, Targets = { scores } });
+            var reply = RankedReply.Rent();
+            reply.Header.RequestId = request.Header.RequestId;
+            reply.Header.Model = PeerModel.Name;
+            reply.Header.Version = 1;
+            reply.AddTarget("click", halves, default, stride: 1, request.Header.CandidateCount, index: default);
+            request.Return();
+            return Task.FromResult(reply);
         }
+
+        public override Task RankStream(IAsyncStreamReader<RankCall> requestStream, IServerStreamWriter<RankedReply> responseStream,
+            ServerCallContext context) => throw new RpcException(new(StatusCode.Unimplemented, "unary calls only"));
     }
 }

@@ -176,14 +176,10 @@ public sealed class ServingHost : IAsyncDisposable
     private static void ConfigureKestrel(WebApplicationBuilder builder, ServingOptions options) => builder.WebHost.ConfigureKestrel(kestrel =>
     {
         var address = IPAddress.Parse(options.Address);
-        kestrel.AddServerHeader = false;
         kestrel.Listen(address, options.Port, l => l.Protocols = HttpProtocols.Http2);
         if (options.HttpPort is { } http)
             kestrel.Listen(address, http, l => l.Protocols = HttpProtocols.Http1);
-        // A request of 1,000 candidates is some 100 KB: windows that hold several, so that one connection is not the limit.
-        kestrel.Limits.Http2.InitialConnectionWindowSize = 8 * 1024 * 1024;
-        kestrel.Limits.Http2.InitialStreamWindowSize = 1024 * 1024;
-        kestrel.Limits.Http2.MaxStreamsPerConnection = 512;
+        Transport.Configure(kestrel);
     });
 
     private static void ConfigureLogging(ILoggingBuilder logging, Action<ILoggingBuilder>? replacement)

@@ -9,6 +9,9 @@ internal ref struct ProtobufReader(ReadOnlySpan<byte> message)
     /// <summary>Number of the field just read.</summary>
     public int Field { get; private set; }
 
+    /// <summary>Where the next field begins: the end of the one just read.</summary>
+    public readonly int Position => position;
+
     /// <summary>The field's value when it is a varint or fixed; its raw bits.</summary>
     public ulong Number { get; private set; }
 

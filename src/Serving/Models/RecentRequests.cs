@@ -1,4 +1,5 @@
 using KdServing.Contracts;
+using KdServing.Serving.Wire;
 
 namespace KdServing.Serving.Models;
 
@@ -12,11 +13,11 @@ public sealed class RecentRequests
     private int seen = -1;
 
     /// <summary>Keeps every 64th request, beginning with the first.</summary>
-    public void Offer(RankRequest request)
+    public void Offer(RankCall request)
     {
         var n = (uint)Interlocked.Increment(ref seen);
         if (n % Stride == 0)
-            Volatile.Write(ref kept[n / Stride % Kept], request);
+            Volatile.Write(ref kept[n / Stride % Kept], request.ToMessage());
     }
 
     public IReadOnlyList<RankRequest> Take() => [.. kept.OfType<RankRequest>()];

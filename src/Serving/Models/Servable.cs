@@ -1,6 +1,7 @@
 using System.Numerics;
 using KdServing.Contracts;
 using KdServing.Serving.Kernels;
+using KdServing.Serving.Wire;
 
 namespace KdServing.Serving.Models;
 
@@ -18,6 +19,7 @@ public sealed class Servable : IDisposable
     private readonly int itemColumns;
     private readonly int liveColumns;
     private readonly RowScoring rowScoring;
+    private readonly RankCallDecoder decoder;
     private readonly ScoringBufferPool pool;
     private readonly StudentKernel? kernel;
     private readonly Stack<ScoringRun> idle = [];
@@ -41,6 +43,7 @@ public sealed class Servable : IDisposable
         liveGroups = [schema.Live];
         liveColumns = schema.Live.Features.Count;
         rowScoring = new(schema, tables);
+        decoder = new(schema, tables);
         userColumns = schema.User.Features.Count;
         itemColumns = schema.Item.Features.Count + schema.Live.Features.Count;
     }
@@ -96,6 +99,37 @@ public sealed class Servable : IDisposable
         Decode(request, run, hasVectors: false);
         budget.ThrowIfSpent();
         run.Score(Kernel, budget);
+        RequireFinite(run);
+    }
+
+    /// <summary>The same for a request as it came off the wire; its header has been checked.</summary>
+    /// <inheritdoc cref="Score(RankRequest, ScoringRun, in CallBudget)"/>
+    public void Score(RankCall call, ScoringRun run, in CallBudget budget)
+    {
+        run.Resize(call.Header.CandidateCount, userColumns);
+        if (!decoder.TryReadUser(call, run.User) || !decoder.TryReadItems(call, run.Candidates, hasVectors: false, run.Columns))
+        {
+            Score(call.ToMessage(), run, budget);
+            return;
+        }
+        budget.ThrowIfSpent();
+        run.Score(Kernel, budget);
+        RequireFinite(run);
+    }
+
+    /// <summary>The same for a request as it came off the wire, with item vectors that are known.</summary>
+    /// <inheritdoc cref="Score(RankRequest, ReadOnlySpan{nint}, ItemVectorFormat, ScoringRun, in CallBudget)"/>
+    public void Score(RankCall call, ReadOnlySpan<nint> vectors, ItemVectorFormat format, ScoringRun run, in CallBudget budget)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(vectors.Length, call.Header.CandidateCount, nameof(vectors));
+        run.Resize(vectors.Length, userColumns);
+        if (!decoder.TryReadUser(call, run.User) || !decoder.TryReadItems(call, run.Candidates, hasVectors: true, run.Columns))
+        {
+            Score(call.ToMessage(), vectors, format, run, budget);
+            return;
+        }
+        budget.ThrowIfSpent();
+        run.Score(Kernel, vectors, format, budget);
         RequireFinite(run);
     }
 

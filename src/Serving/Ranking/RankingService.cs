@@ -4,20 +4,21 @@ using Grpc.Core;
 using KdServing.Contracts;
 using KdServing.Serving.Models;
 using KdServing.Serving.Status;
+using KdServing.Serving.Wire;
 using Microsoft.ML.OnnxRuntime;
 
 namespace KdServing.Serving.Ranking;
 
 /// <summary>The <c>Ranking</c> service: validate, acquire, score, select, reply.</summary>
 public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, RecentRequests recent,
-    RankingMetrics metrics, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : Contracts.Ranking.RankingBase
+    RankingMetrics metrics, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
 {
     private const string PushbackTrailer = "grpc-retry-pushback-ms";
 
-    public override Task<RankReply> Rank(RankRequest request, ServerCallContext context) =>
+    public override Task<RankedReply> Rank(RankCall request, ServerCallContext context) =>
         RankAsync(request, new(context.Deadline, context.CancellationToken));
 
-    public override async Task RankStream(IAsyncStreamReader<RankRequest> requestStream, IServerStreamWriter<RankReply> responseStream,
+    public override async Task RankStream(IAsyncStreamReader<RankCall> requestStream, IServerStreamWriter<RankedReply> responseStream,
         ServerCallContext context)
     {
         var budget = new CallBudget(context.Deadline, context.CancellationToken);
@@ -33,12 +34,15 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         }
     }
 
-    private async Task<RankReply> RankAsync(RankRequest request, CallBudget budget)
+    private async Task<RankedReply> RankAsync(RankCall call, CallBudget budget)
     {
+        var request = call.Header;
         var started = Stopwatch.GetTimestamp();
         var code = StatusCode.OK;
         try
         {
+            if (call.IsMalformed)
+                throw new ContractException("request", "is not a RankRequest message");
             RankRequestValidation.Require(request, model.Name, limits);
             budget.ThrowIfSpent();
             await gate.EnterAsync();
@@ -46,7 +50,7 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
             try
             {
                 budget.ThrowIfSpent();
-                return Score(request, budget);
+                return Score(call, budget);
             }
             finally
             {
@@ -62,23 +66,24 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         finally
         {
             metrics.Answered(code, request.CandidateCount, Stopwatch.GetElapsedTime(started));
+            call.Return();
         }
     }
 
-    private RankReply Score(RankRequest request, in CallBudget budget)
+    private RankedReply Score(RankCall call, in CallBudget budget)
     {
         if (!slot.TryAcquire(out var lease))
             throw new RpcException(new(StatusCode.Unavailable, $"no version of model '{model.Name}' is loaded yet"));
         using (lease)
         {
             var servable = lease.Servable;
-            RankRequestValidation.Require(request, servable);
+            RankRequestValidation.Require(call.Header, servable);
             var run = servable.Rent();
             try
             {
-                servable.Score(request, run, budget);
-                recent.Offer(request);
-                return RankReplies.From(request, servable, run, model.Name);
+                servable.Score(call, run, budget);
+                recent.Offer(call);
+                return RankReplies.From(call.Header, servable, run, model.Name);
             }
             finally
             {

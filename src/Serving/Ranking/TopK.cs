@@ -15,7 +15,7 @@ public static class TopK
     // Room beyond K before the pool is sorted: larger means fewer sorts, smaller keeps it in the first-level cache.
     private const int Slack = 512;
 
-    /// <param name="values">Finite.</param>
+    /// <param name="values">NaN counts as less than every number.</param>
     /// <param name="best">Written: as many positions as it has room for, at most the number of values.</param>
     public static void Select(ReadOnlySpan<float> values, Span<int> best)
     {
@@ -26,6 +26,8 @@ public static class TopK
         var rented = ArrayPool<ulong>.Shared.Rent(Math.Min(values.Length, k + Slack) + Vector256<float>.Count);
         var pool = rented.AsSpan();
         var filled = Scan(values, k, pool);
+        if (filled < k)
+            filled = AddLeast(values, filled, pool);
         pool = pool[..filled];
         pool.Sort();
         for (var i = 0; i < k; i++)
@@ -57,6 +59,19 @@ public static class TopK
                 pool[filled++] = Key(values[i], i);
             if (filled >= limit)
                 (filled, worst) = CutBack(pool[..filled], k);
+        }
+        return filled;
+    }
+
+    // No value exceeded these: minus infinity, then NaN.
+    private static int AddLeast(ReadOnlySpan<float> values, int filled, Span<ulong> pool)
+    {
+        for (var i = 0; i < values.Length; i++)
+        {
+            if (float.IsNaN(values[i]))
+                pool[filled++] = (ulong)uint.MaxValue << 32 | (uint)i;
+            else if (float.IsNegativeInfinity(values[i]))
+                pool[filled++] = Key(values[i], i);
         }
         return filled;
     }

@@ -32,6 +32,14 @@ public sealed class TopKTests
     }
 
     [Fact]
+    public void What_is_not_a_number_comes_last()
+    {
+        Assert.Equal([3, 1, 0, 2], Selected([float.NegativeInfinity, 1f, float.NaN, 2f], 4));
+        Assert.Equal([1, 3, 0, 2], Selected([float.NaN, float.NegativeInfinity, float.NaN, float.NegativeInfinity], 4)[..4]);
+        Assert.Equal([600, 0, 1], Selected([.. Enumerable.Repeat(float.NaN, 600), 1f], 3));
+    }
+
+    [Fact]
     public void Of_equal_values_the_lower_position_wins()
     {
         Assert.Equal([1, 3, 4, 0], Selected([1f, 2f, -1f, 2f, 2f, 1f], 4));
