@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
@@ -44,21 +45,33 @@ internal static class TrainingComparison
             }
             options[args[i]] = args[i + 1];
         }
+        foreach (var name in (string[])["--vocabulary", "--rounds", "--steps", "--threads"])
+        {
+            if (!options[name].Split(',').All(n => int.TryParse(n, CultureInfo.InvariantCulture, out var value) && value > 0))
+            {
+                Console.Error.WriteLine($"kd bench training: {name} '{options[name]}' must be whole numbers above 0");
+                return 2;
+            }
+        }
         int[] vocabularies = Numbers(options["--vocabulary"]);
         (string Optimizer, int Threads)[] contenders = [.. Numbers(options["--threads"]).SelectMany(t => (string[])["adagrad", "sparse_adam"], (t, o) => (o, t))];
         var (rounds, steps) = (int.Parse(options["--rounds"], CultureInfo.InvariantCulture), int.Parse(options["--steps"], CultureInfo.InvariantCulture));
         NativeLibraries.Require(threads: 1);
-        var root = Root();
-        var python = options.TryGetValue("--python", out var given) ? given : Python();
-
         var folder = Directory.CreateTempSubdirectory("kd-training-").FullName;
         try
         {
+            var root = Root();
+            var python = options.TryGetValue("--python", out var given) ? given : Python();
             Console.WriteLine($"losses of the first {ComparedSteps} steps agree with PyTorch's within {AgreeingLosses(root, folder, python):e1} (relative)");
             var reports = vocabularies.Select(v => Compare(root, folder, python, contenders, v, rounds, steps)).ToList();
             Console.WriteLine($"a step at {vocabularies[^1]:N0} buckets costs {reports[^1].OursMs / reports[0].OursMs:F2} x the step at {vocabularies[0]:N0}");
             if (options.TryGetValue("--report", out var report))
                 File.WriteAllText(report, JsonSerializer.Serialize(reports, new JsonSerializerOptions { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower }));
+        }
+        catch (InvalidOperationException e)
+        {
+            Console.Error.WriteLine($"kd bench training: {e.Message}");
+            return 1;
         }
         finally
         {
@@ -155,10 +168,17 @@ internal static class TrainingComparison
     {
         foreach (var candidate in (string[])["python3", "/usr/bin/python3"])
         {
-            using var process = Process.Start(new ProcessStartInfo(candidate, "-c \"import torch\"") { RedirectStandardError = true })!;
-            process.WaitForExit();
-            if (process.ExitCode == 0)
-                return candidate;
+            try
+            {
+                using var process = Process.Start(new ProcessStartInfo(candidate, "-c \"import torch\"") { RedirectStandardError = true })!;
+                process.WaitForExit();
+                if (process.ExitCode == 0)
+                    return candidate;
+            }
+            catch (Win32Exception)
+            {
+                // Not installed: the next one.
+            }
         }
         throw new InvalidOperationException("no Python with torch was found; install python3-torch, or give --python FILE");
     }
