@@ -10,6 +10,9 @@ internal static class DenseTensors
 {
     private const string Prefix = "dense.";
 
+    /// <summary>A parameter's name in a file.</summary>
+    public static string Name(string parameter) => $"{Prefix}{parameter}";
+
     public static List<(string Name, long[] Shape, float[] Values)> Copy(Student student) =>
         [.. student.named_parameters().Select(p => ($"{Prefix}{p.name}", p.parameter.shape, Floats(p.parameter)))];
 

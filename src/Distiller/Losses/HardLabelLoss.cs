@@ -14,6 +14,9 @@ public sealed record HardLabelConfig
     /// <summary>Candidates whose labels count; sampled ones only if listed.</summary>
     public IReadOnlyList<string> Origins { get; init; } = ["exposed"];
 
+    /// <summary>Multiplies <see cref="Weight"/> as training goes on; null: always 1.</summary>
+    public Schedule? WeightSchedule { get; init; }
+
     /// <summary>Correct the logits of sampled candidates by their sampling probability.</summary>
     public bool LogQCorrection { get; init; } = true;
 }
@@ -40,6 +43,7 @@ public sealed class HardLabelLoss
         this.config = config;
         if (!double.IsFinite(config.Weight) || config.Weight < 0)
             throw new ContractException("hard_label.weight", $"is {config.Weight}; must be 0 or more");
+        config.WeightSchedule?.Require("hard_label.weight_schedule");
         for (var i = 0; i < config.Origins.Count; i++)
         {
             counts[(int)(config.Origins[i] switch
@@ -53,9 +57,14 @@ public sealed class HardLabelLoss
 
     public double Weight => config.Weight;
 
+    /// <summary>The weight of a step.</summary>
+    /// <param name="step">Steps taken before it.</param>
+    public double WeightAt(long step) => config.Weight * (config.WeightSchedule?.At(step) ?? 1);
+
     /// <summary>The unweighted loss of one target; null when no candidate of the batch counts.</summary>
     /// <param name="logits">[N].</param>
-    public Tensor? Value(Tensor logits, FeatureBatch batch, int target)
+    /// <param name="only">Leaves out the candidates where it is false, [N]; empty: all may count.</param>
+    public Tensor? Value(Tensor logits, FeatureBatch batch, int target, ReadOnlySpan<bool> only = default)
     {
         places.Clear();
         labels.Clear();
@@ -64,7 +73,7 @@ public sealed class HardLabelLoss
         var origins = batch.Origins;
         for (var i = 0; i < states.Length; i++)
         {
-            if (states[i] == (byte)LabelState.Unknown || !counts[origins[i]])
+            if (states[i] == (byte)LabelState.Unknown || !counts[origins[i]] || (!only.IsEmpty && !only[i]))
                 continue;
             places.Add(i);
             labels.Add(states[i] == (byte)LabelState.Positive ? 1 : 0);

@@ -4,7 +4,7 @@ using KdServing.Contracts;
 
 namespace KdServing.Distiller.Losses;
 
-/// <summary>One entry of the <c>kd</c> list: EasyRec's KD message, field for field, and <c>scale_by_t2</c>, <c>easyrec_compat</c>.</summary>
+/// <summary>One entry of the <c>kd</c> list: EasyRec's KD message, field for field, and <c>scale_by_t2</c>, <c>weight_schedule</c>, <c>easyrec_compat</c>.</summary>
 public sealed record KdLossConfig
 {
     /// <summary>Key of the loss; by default <c>kd_loss_PRED_SOFTLABEL</c>, as EasyRec derives it.</summary>
@@ -45,6 +45,9 @@ public sealed record KdLossConfig
     /// <summary>Weight of the others; 0 leaves them out of the mean, anything else only scales their terms.</summary>
     public double OutTaskSpaceWeight { get; init; } = 1;
 
+    /// <summary>Multiplies <see cref="LossWeight"/> as training goes on; null: always 1. Ours, as <see cref="ScaleByT2"/> is.</summary>
+    public Schedule? WeightSchedule { get; init; }
+
     /// <summary>The loss' own block, e.g. <c>listwise_rank_loss</c>.</summary>
     [JsonExtensionData]
     public Dictionary<string, JsonElement>? Blocks { get; init; }
@@ -65,29 +68,10 @@ public sealed record KdLossConfig
                 continue;
             throw new ContractException($"{field}.{key}", key.EndsWith("_loss", StringComparison.Ordinal)
                 ? $"does not belong to {LossType}, which has {(name is null ? "no block of its own" : $"the block '{name}'")}"
-                : $"is unknown; one of {string.Join(", ", Fields<KdLossConfig>())}{(name is null ? "" : $", {name}")}");
+                : $"is unknown; one of {string.Join(", ", ConfigBlock.Fields(typeof(KdLossConfig)))}{(name is null ? "" : $", {name}")}");
         }
-        if (name is null || Blocks?.GetValueOrDefault(name) is not { ValueKind: not JsonValueKind.Undefined } block)
-            return new();
-        if (block.ValueKind != JsonValueKind.Object)
-            throw new ContractException($"{field}.{name}", $"is {block.GetRawText()}; must be an object with {string.Join(", ", Fields<T>())}");
-        foreach (var property in block.EnumerateObject())
-        {
-            if (!Fields<T>().Contains(property.Name))
-                throw new ContractException($"{field}.{name}.{property.Name}", $"is unknown; one of {string.Join(", ", Fields<T>())}");
-        }
-        try
-        {
-            return block.Deserialize<T>(ContractJson.Options) ?? new();
-        }
-        catch (JsonException e)
-        {
-            throw new ContractException($"{field}.{name}{e.Path?[1..]}", "has a value of the wrong kind");
-        }
+        return name is null || Blocks is null || !Blocks.TryGetValue(name, out var block) ? new() : ConfigBlock.Read<T>(block, $"{field}.{name}");
     }
-
-    private static IEnumerable<string> Fields<T>() => typeof(T).GetProperties()
-        .Where(p => p.Name is not (nameof(Name) or nameof(Blocks))).Select(p => JsonNamingPolicy.SnakeCaseLower.ConvertName(p.Name));
 }
 
 /// <summary>The block of a loss that has none.</summary>

@@ -29,7 +29,10 @@ public abstract class ListwiseLoss(KdLossConfig config, LossColumn session, doub
         if (input.Sessions.Count == 0)
             return input.Student.mul(0).sum();
         var s = input.Sessions.Pad(Scores(input.Student), Absent).div(temperature);
-        return functional.log_softmax(s, 1).mul(Targets(input)).sum().div(-input.Sessions.Count);
+        var losses = functional.log_softmax(s, 1).mul(Targets(input));
+        return input.SessionWeights is { } weights
+            ? Mean(losses.sum(1).neg(), weights)
+            : losses.sum().div(-input.Sessions.Count);
     }
 
     /// <summary>What the student's softmax is taken of.</summary>

@@ -9,6 +9,7 @@ public static class LossCatalogue
     {
         ["BINARY_CROSS_ENTROPY_LOSS"] = BinaryCrossEntropyLoss.Create,
         ["BINARY_FOCAL_LOSS"] = BinaryFocalLoss.Create,
+        ["CLASSIFICATION"] = ClassificationLoss.Create,
         ["COPR_LOSS"] = CoprLoss.Create,
         ["CROSS_ENTROPY_LOSS"] = CrossEntropyLoss.Create,
         ["F1_REWEIGHTED_LOSS"] = F1ReweightedLoss.Create,
@@ -24,13 +25,15 @@ public static class LossCatalogue
         ["PAIRWISE_HINGE_LOSS"] = PairwiseHingeLoss.Create,
         ["PAIRWISE_LOGISTIC_LOSS"] = PairwiseLogisticLoss.Create,
         ["PAIR_WISE_LOSS"] = MarginPairLoss.Create,
+        ["RANKING_DISTILLATION_LOSS"] = RankingDistillationLoss.Create,
+        ["RRD_LOSS"] = RrdLoss.Create,
         ["SIGMOID_L2_LOSS"] = SquaredLoss.Create,
     };
 
     /// <summary>EasyRec's other loss types. Its own <c>kd</c> refuses most of them too; the rest has no parameters or no meaning there.</summary>
     private static readonly HashSet<string> NotForKd =
     [
-        "CIRCLE_LOSS", "CLASSIFICATION", "MULTI_SIMILARITY_LOSS", "ORDER_CALIBRATE_LOSS", "SOFTMAX_CROSS_ENTROPY",
+        "CIRCLE_LOSS", "MULTI_SIMILARITY_LOSS", "ORDER_CALIBRATE_LOSS", "SOFTMAX_CROSS_ENTROPY",
         "SOFTMAX_CROSS_ENTROPY_WITH_NEGATIVE_MINING", "ZILN_LOSS",
     ];
 
@@ -49,6 +52,7 @@ public static class LossCatalogue
             throw new ContractException($"{field}.loss_type", $"{problem}; one of {string.Join(", ", Losses.Keys)}");
         }
         RequireWeight(config.LossWeight, $"{field}.loss_weight");
+        config.WeightSchedule?.Require($"{field}.weight_schedule");
         var loss = create(config, field);
         RequireTaskSpace(config, field, loss);
         return loss;

@@ -10,6 +10,12 @@ public sealed record LossInput(Tensor Student, Tensor Teacher, SessionIndex Sess
     /// <summary>Task-space weight of each candidate [N]; null: all 1.</summary>
     public Tensor? Weights { get; init; }
 
+    /// <summary>Weight of each session [<see cref="SessionIndex.Count"/>], for losses over lists; null: all 1.</summary>
+    public Tensor? SessionWeights { get; init; }
+
+    /// <summary>Seeds what a loss samples: a function of the learner's seed and step.</summary>
+    public ulong Draw { get; init; }
+
     /// <summary>The columns a loss asks for in <see cref="DistillationLoss.Columns"/>, by name; [N] each.</summary>
     public IReadOnlyDictionary<string, Tensor> Columns { get; init; } = new Dictionary<string, Tensor>();
 }

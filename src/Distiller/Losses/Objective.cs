@@ -1,38 +1,44 @@
 using System.Runtime.InteropServices;
 using KdServing.Contracts;
+using KdServing.Distiller.Methods;
 using KdServing.Distiller.Training;
 using static TorchSharp.torch;
 
 namespace KdServing.Distiller.Losses;
+
+/// <summary>Names that a method adds to those a <c>kd</c> entry can use.</summary>
+/// <param name="Heads">Further heads: <c>HEAD_logits</c>, <c>HEAD_probs</c>.</param>
+/// <param name="SoftLabels">Soft labels that are made in training.</param>
+/// <param name="Sources">Soft labels of the stream that are decoded whether an entry names them or not.</param>
+public sealed record ObjectiveNames(IReadOnlyList<string> Heads, IReadOnlyList<string> SoftLabels, IReadOnlyList<SoftLabelSource> Sources);
 
 /// <summary>What a student minimises: the hard-label loss of every target plus the entries of <c>kd</c>, each by its weight.</summary>
 /// <remarks>One thread; one instance a learner.</remarks>
 public sealed class Objective
 {
     private readonly FeatureSchema schema;
+    private readonly ObjectiveNames made;
     private readonly HardLabelLoss hard;
-    private readonly List<(DistillationLoss Loss, KdLossConfig Config, int Target, bool Probabilities, int Source)> soft = [];
-    private readonly List<SoftLabelSource> sources = [];
+    private readonly List<Entry> soft = [];
+    private readonly List<SoftLabelSource> sources;
     private readonly SortedDictionary<string, double> values = new(StringComparer.Ordinal);
 
     /// <param name="kd">Empty for a student that learns from labels only.</param>
+    /// <param name="names">What a method adds; null: nothing.</param>
     /// <exception cref="ContractException">Names the field and its valid values.</exception>
-    public Objective(FeatureSchema schema, HardLabelConfig hardLabel, IReadOnlyList<KdLossConfig> kd)
+    public Objective(FeatureSchema schema, HardLabelConfig hardLabel, IReadOnlyList<KdLossConfig> kd, ObjectiveNames? names = null)
     {
         this.schema = schema;
+        made = names ?? new([], [], []);
+        sources = [.. made.Sources];
         hard = new(hardLabel);
-        var names = new HashSet<string> { "hard" };
+        var taken = new HashSet<string> { "hard" };
         for (var k = 0; k < kd.Count; k++)
         {
-            var (target, probabilities) = Prediction(kd[k], $"kd[{k}]");
-            var source = SoftLabelSource.Parse(kd[k].SoftLabelName, schema.Targets[target], schema, $"kd[{k}].soft_label_name");
-            if (!names.Add(kd[k].Name))
-                throw new ContractException($"kd[{k}].loss_name", $"'{kd[k].Name}' is taken; give every loss a name of its own ({string.Join(", ", names)})");
-            if (!sources.Contains(source))
-                sources.Add(source);
-            var loss = LossCatalogue.Create(kd[k], $"kd[{k}]");
-            TrainingColumns.Require(loss, kd[k], schema, $"kd[{k}]");
-            soft.Add((loss, kd[k], target, probabilities, sources.IndexOf(source)));
+            var entry = Read(kd[k], $"kd[{k}]");
+            if (!taken.Add(kd[k].Name))
+                throw new ContractException($"kd[{k}].loss_name", $"'{kd[k].Name}' is taken; give every loss a name of its own ({string.Join(", ", taken)})");
+            soft.Add(entry);
         }
         if (hard.Weight == 0 && soft.Count == 0)
             throw new ContractException("hard_label.weight", "is 0 and kd is empty: there would be nothing to learn from");
@@ -46,59 +52,100 @@ public sealed class Objective
 
     /// <summary>The weighted sum, a scalar; null when the batch holds nothing to learn from.</summary>
     /// <param name="logits">[N, T]; requires grad.</param>
-    public Tensor? Value(Tensor logits, FeatureBatch batch)
+    public Tensor? Value(Tensor logits, FeatureBatch batch) => Value(new LearningStep(batch, logits));
+
+    /// <inheritdoc cref="Value(Tensor, FeatureBatch)"/>
+    /// <param name="step">With what the parts of a method have added.</param>
+    public Tensor? Value(LearningStep step)
     {
         values.Clear();
         Tensor? total = null;
-        if (hard.Weight > 0)
+        var hardWeight = hard.WeightAt(step.Number);
+        for (var t = 0; t < schema.Targets.Count && hardWeight > 0; t++)
+            Add(schema.Targets.Count == 1 ? "hard" : $"hard_{schema.Targets[t]}", hard.Value(step.Logits.select(1, t), step.Batch, t), hardWeight);
+        foreach (var entry in soft)
         {
-            for (var t = 0; t < schema.Targets.Count; t++)
-            {
-                if (hard.Value(logits.select(1, t), batch, t) is { } loss)
-                    Add(schema.Targets.Count == 1 ? "hard" : $"hard_{schema.Targets[t]}", loss, hard.Weight);
-            }
+            var weight = entry.Loss.Weight * (entry.Config.WeightSchedule?.At(step.Number) ?? 1);
+            if (weight != 0)
+                Add(entry.Loss.Name, Compare(entry, step), weight);
         }
-        foreach (var (loss, config, target, probabilities, source) in soft)
-        {
-            var labels = batch.SoftLabels(source);
-            var scored = Scored(labels);
-            if (scored is { Length: 0 } || loss.Weight == 0)
-                continue;
-            var prediction = logits.select(1, target);
-            if (scored is not null)
-                prediction = prediction.index_select(0, tensor(scored).to(logits.device));
-            var sessions = loss.Session is null ? SessionIndex.Uniform(1, (int)prediction.shape[0]) : Sessions(batch, scored);
-            var input = new LossInput(probabilities ? prediction.sigmoid() : prediction, Teacher(loss, Soft(labels, scored).to(logits.device), sessions), sessions)
-            {
-                Weights = TrainingColumns.Weights(config, batch, scored)?.to(logits.device),
-                Columns = TrainingColumns.Columns(loss, schema, batch, target, scored),
-            };
-            Add(loss.Name, loss.Value(input), loss.Weight);
-        }
+        foreach (var (name, loss, weight) in step.Terms)
+            Add(name, loss, weight);
         return total;
 
-        void Add(string name, Tensor loss, double weight)
+        void Add(string name, Tensor? loss, double weight)
         {
+            if (loss is null)
+                return;
             values[name] = loss.ToDouble();
             var weighted = loss.mul(weight);
             total = total is null ? weighted : total.add(weighted);
         }
     }
 
-    private (int Target, bool Probabilities) Prediction(KdLossConfig config, string field)
+    private Tensor? Compare(Entry entry, LearningStep step)
+    {
+        var (loss, batch) = (entry.Loss, step.Batch);
+        var labels = entry.Made is null ? null : step.SoftLabels(entry.Made);
+        var scored = labels is not null ? Places(labels.Known) : Scored(batch.SoftLabels(entry.Source));
+        if (scored is { Length: 0 })
+            return null;
+        var prediction = Select(step.Prediction(entry.Head).select(1, entry.Target), scored);
+        var teacher = labels is not null
+            ? Select(labels.Logits.select(1, entry.Target), scored)
+            : Soft(batch.SoftLabels(entry.Source), scored).to(prediction.device);
+        var sessions = loss.Session is null ? SessionIndex.Uniform(1, (int)prediction.shape[0])
+            : scored is null ? step.Sessions
+            : SessionIndex.Of(SessionsOf(batch, scored));
+        var weights = entry.Space?.Weights(batch, scored);
+        var records = entry.Made is null ? step.RecordWeights(entry.Source) : null;
+        if (records is not null && loss.TakesWeights)
+            weights = weights is null ? OfCandidates(records, batch, scored) : weights.mul(OfCandidates(records, batch, scored));
+        return loss.Value(new(entry.Probabilities ? prediction.sigmoid() : prediction, Teacher(loss, teacher, sessions), sessions)
+        {
+            Weights = weights?.to(prediction.device),
+            SessionWeights = records is null || loss.TakesWeights ? null : OfSessions(records, batch, scored).to(prediction.device),
+            Columns = TrainingColumns.Columns(loss, schema, batch, entry.Target, scored),
+            Draw = step.Draw,
+        });
+    }
+
+    private Entry Read(KdLossConfig config, string field)
+    {
+        var (head, target, probabilities) = Prediction(config, field);
+        var made = config.SoftLabelName is { } name && this.made.SoftLabels.Contains(name) ? name : null;
+        var source = -1;
+        if (made is null)
+        {
+            var from = SoftLabelSource.Parse(config.SoftLabelName, schema.Targets[target], schema, $"{field}.soft_label_name");
+            if (!sources.Contains(from))
+                sources.Add(from);
+            source = sources.IndexOf(from);
+        }
+        var loss = LossCatalogue.Create(config, field);
+        TrainingColumns.Require(loss, config, schema, field);
+        return new(loss, config, head, target, probabilities, source, made, TaskSpace.Parse(config, schema, field));
+    }
+
+    private (string Head, int Target, bool Probabilities) Prediction(KdLossConfig config, string field)
     {
         var names = new List<string>();
-        for (var t = 0; t < schema.Targets.Count; t++)
+        foreach (var head in (string[])["", .. made.Heads])
         {
-            foreach (var kind in (string[])["logits", "probs"])
+            var prefix = head == "" ? "" : $"{head}_";
+            for (var t = 0; t < schema.Targets.Count; t++)
             {
-                string[] spellings = schema.Targets.Count == 1 ? [kind, $"{kind}_{schema.Targets[t]}"] : [$"{kind}_{schema.Targets[t]}"];
-                names.AddRange(spellings);
-                if (!spellings.Contains(config.PredName))
-                    continue;
-                if (config.PredIsLogits != (kind == "logits"))
-                    throw new ContractException($"{field}.pred_is_logits", $"must be {(kind == "logits" ? "true" : "false")} for {config.PredName}");
-                return (t, kind == "probs");
+                foreach (var kind in (string[])["logits", "probs"])
+                {
+                    var whole = $"{prefix}{kind}_{schema.Targets[t]}";
+                    string[] spellings = schema.Targets.Count == 1 ? [$"{prefix}{kind}", whole] : [whole];
+                    names.AddRange(spellings);
+                    if (!spellings.Contains(config.PredName))
+                        continue;
+                    if (config.PredIsLogits != (kind == "logits"))
+                        throw new ContractException($"{field}.pred_is_logits", $"must be {(kind == "logits" ? "true" : "false")} for {config.PredName}");
+                    return (head, t, kind == "probs");
+                }
             }
         }
         throw new ContractException($"{field}.pred_name", $"'{config.PredName}' is not a prediction; one of {string.Join(", ", names)}");
@@ -111,6 +158,39 @@ public sealed class Objective
         SoftLabelKind.Position => sessions.Ranks(logits).add(1),
         _ => logits,
     };
+
+    private static Tensor Select(Tensor values, long[]? places) =>
+        places is null ? values : values.index_select(0, tensor(places).to(values.device));
+
+    private static Tensor OfCandidates(float[] records, FeatureBatch batch, long[]? places)
+    {
+        var weights = new float[places?.Length ?? batch.Candidates];
+        for (var i = 0; i < weights.Length; i++)
+            weights[i] = records[batch.RowOf[places is null ? i : (int)places[i]]];
+        return tensor(weights);
+    }
+
+    // Sessions are numbered as they appear, and candidates come record after record.
+    private static Tensor OfSessions(float[] records, FeatureBatch batch, long[]? places)
+    {
+        if (places is null)
+            return tensor(records);
+        var weights = new List<float>();
+        for (var i = 0; i < places.Length; i++)
+        {
+            if (i == 0 || batch.RowOf[(int)places[i]] != batch.RowOf[(int)places[i - 1]])
+                weights.Add(records[batch.RowOf[(int)places[i]]]);
+        }
+        return tensor(weights.ToArray());
+    }
+
+    // Null when all are known.
+    private static long[]? Places(bool[]? known)
+    {
+        if (known is null || !known.Contains(false))
+            return null;
+        return [.. Enumerable.Range(0, known.Length).Where(i => known[i]).Select(i => (long)i)];
+    }
 
     // Places of the candidates that this teacher scored; null when it scored all of them.
     private static long[]? Scored(ReadOnlySpan<float> labels)
@@ -138,14 +218,17 @@ public sealed class Objective
         return soft;
     }
 
-    private static SessionIndex Sessions(FeatureBatch batch, long[]? scored)
+    private static long[] SessionsOf(FeatureBatch batch, long[] scored)
     {
-        if (scored is null)
-            return batch.UniformCandidates > 0 ? SessionIndex.Uniform(batch.Records, batch.UniformCandidates) : SessionIndex.Of(batch.RowOf);
         var rowOf = batch.RowOf;
         var sessionOf = new long[scored.Length];
         for (var i = 0; i < scored.Length; i++)
             sessionOf[i] = rowOf[(int)scored[i]];
-        return SessionIndex.Of(sessionOf);
+        return sessionOf;
     }
+
+    /// <param name="Head">Whose logits; empty: the student's own.</param>
+    /// <param name="Source">Place in <see cref="Sources"/>; -1 when <paramref name="Made"/> names a soft label of a part.</param>
+    private sealed record Entry(DistillationLoss Loss, KdLossConfig Config, string Head, int Target, bool Probabilities, int Source, string? Made,
+        TaskSpace? Space);
 }

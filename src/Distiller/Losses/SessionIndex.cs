@@ -7,29 +7,35 @@ namespace KdServing.Distiller.Losses;
 public sealed class SessionIndex
 {
     private readonly Tensor? places;
-    private readonly long longest;
     private readonly int[] sizes;
-    // Candidates, session after session; null: in the order they have.
-    private readonly int[]? members;
+    private readonly int[] starts;
+    // Candidates, session after session.
+    private readonly int[] members;
     private (Tensor First, Tensor Second)? pairs;
 
-    private SessionIndex(int[] sizes, int[]? members, Tensor? places)
+    private SessionIndex(int[] sizes, int[] members, Tensor? places)
     {
         this.sizes = sizes;
         this.members = members;
         this.places = places;
-        longest = sizes.Length == 0 ? 0 : sizes.Max();
+        Longest = sizes.Length == 0 ? 0 : sizes.Max();
+        starts = new int[sizes.Length];
+        for (var s = 1; s < sizes.Length; s++)
+            starts[s] = starts[s - 1] + sizes[s - 1];
     }
 
     /// <summary>Sessions that have a candidate.</summary>
     public int Count => sizes.Length;
+
+    /// <summary>Candidates of the longest session.</summary>
+    public int Longest { get; }
 
     /// <summary>Sessions of equal size, one after the other: a reshape is enough.</summary>
     public static SessionIndex Uniform(int sessions, int candidates)
     {
         var sizes = new int[candidates == 0 ? 0 : sessions];
         Array.Fill(sizes, candidates);
-        return new(sizes, null, null);
+        return new(sizes, [.. Enumerable.Range(0, sizes.Sum())], null);
     }
 
     /// <param name="sessionOf">Session of each candidate; any numbers, in any order. [N]</param>
@@ -45,7 +51,7 @@ public sealed class SessionIndex
         }
         int[] sizes = [.. counts];
         if (sizes.Length == 0)
-            return new(sizes, null, null);
+            return new(sizes, [], null);
         var longest = sizes.Max();
         // Place N is the padding that Pad appends.
         var places = new long[sizes.Length * longest];
@@ -68,19 +74,22 @@ public sealed class SessionIndex
     public Tensor Pad(Tensor values, double absent)
     {
         if (places is null)
-            return values.reshape(Count, longest);
+            return values.reshape(Count, Longest);
         var padding = full([1], absent, dtype: values.dtype, device: values.device);
-        return cat([values, padding]).index_select(0, places.to(values.device)).reshape(Count, longest);
+        return cat([values, padding]).index_select(0, places.to(values.device)).reshape(Count, Longest);
     }
+
+    /// <summary>A session's candidates.</summary>
+    public ReadOnlySpan<int> Members(int session) => members.AsSpan(starts[session], sizes[session]);
 
     /// <summary>One value a session [sessions] → that value at each of its candidates [N].</summary>
     public Tensor Spread(Tensor ofSession)
     {
         var sessionOf = new long[sizes.Sum()];
-        for (int session = 0, m = 0; session < sizes.Length; session++)
+        for (var session = 0; session < sizes.Length; session++)
         {
-            for (var end = m + sizes[session]; m < end; m++)
-                sessionOf[Member(m)] = session;
+            foreach (var candidate in Members(session))
+                sessionOf[candidate] = session;
         }
         return ofSession.index_select(0, tensor(sessionOf).to(ofSession.device));
     }
@@ -101,8 +110,22 @@ public sealed class SessionIndex
     /// <summary>How many candidates of the session have a larger value: 0 for the best; equal values share a rank. [N]</summary>
     public Tensor Ranks(Tensor values)
     {
-        var losers = Pairs(values).Losers;
-        return losers.bincount(minlength: values.shape[0]).to_type(values.dtype);
+        var of = values.detach().cpu().to_type(ScalarType.Float64).contiguous().data<double>().ToArray();
+        var ranks = new double[of.Length];
+        var keys = new double[Longest];
+        var order = new int[Longest];
+        for (var session = 0; session < Count; session++)
+        {
+            var candidates = Members(session);
+            var n = candidates.Length;
+            candidates.CopyTo(order);
+            for (var k = 0; k < n; k++)
+                keys[k] = -of[candidates[k]];
+            keys.AsSpan(0, n).Sort(order.AsSpan(0, n));
+            for (var k = 0; k < n; k++)
+                ranks[order[k]] = k > 0 && keys[k] == keys[k - 1] ? ranks[order[k - 1]] : k;
+        }
+        return tensor(ranks).to_type(values.dtype).to(values.device);
     }
 
     private (Tensor First, Tensor Second) AllPairs()
@@ -110,20 +133,18 @@ public sealed class SessionIndex
         var count = sizes.Sum(n => (long)n * (n - 1) / 2);
         var first = new long[count];
         var second = new long[count];
-        for (int session = 0, start = 0, next = 0; session < sizes.Length; start += sizes[session++])
+        for (int session = 0, next = 0; session < sizes.Length; session++)
         {
-            var end = start + sizes[session];
-            for (var i = start; i < end; i++)
+            var candidates = Members(session);
+            for (var i = 0; i < candidates.Length; i++)
             {
-                for (var j = i + 1; j < end; j++, next++)
+                for (var j = i + 1; j < candidates.Length; j++, next++)
                 {
-                    first[next] = Member(i);
-                    second[next] = Member(j);
+                    first[next] = candidates[i];
+                    second[next] = candidates[j];
                 }
             }
         }
         return (tensor(first), tensor(second));
     }
-
-    private int Member(int place) => members is null ? place : members[place];
 }

@@ -7,16 +7,14 @@ namespace KdServing.Distiller.Losses;
 /// <summary>The columns that a <c>kd</c> entry can name in training: what records of the stream say of a candidate.</summary>
 internal static class TrainingColumns
 {
-    private const string Origin = "origin";
     private const string Label = "label";
-    private static readonly string[] Origins = ["exposed", "sampled", "probe"];
 
     /// <summary>Refuses an entry that needs what the stream does not carry.</summary>
     /// <exception cref="ContractException">Names the field and its valid values.</exception>
     public static void Require(DistillationLoss loss, KdLossConfig config, FeatureSchema schema, string field)
     {
         if (loss.NeedsVectors)
-            throw new ContractException($"{field}.loss_type", $"'{config.LossType}' compares vectors, and a student predicts one logit a target; it is for 'losses eval'");
+            throw new ContractException($"{field}.loss_type", $"'{config.LossType}' compares vectors, and a student predicts one logit a target; in training use preset {(config.LossType == "JRC_LOSS" ? "jrc" : "info_nce")}, here it is for 'losses eval'");
         if (loss.LabelKind == SoftLabelKind.Prediction && !loss.LabelIsLogits && !(config.LabelIsLogits && config.EasyrecCompat))
             throw new ContractException($"{field}.{loss.LabelIsLogitsField}", "must be true: teachers stream logits");
         if (loss.Session is { } session && session.Name != ListwiseLoss.TrainingSession)
@@ -27,22 +25,6 @@ internal static class TrainingColumns
             if (!names.Contains(column.Name))
                 throw new ContractException(column.Field, $"'{column.Name}' is not a column of the stream; one of {string.Join(", ", names)}");
         }
-        if (config.TaskSpaceIndicatorName is not null and not Origin)
-            throw new ContractException($"{field}.task_space_indicator_name", $"'{config.TaskSpaceIndicatorName}' cannot be used in training; {Origin}");
-        if (config.TaskSpaceIndicatorValue is { } value && !Origins.Contains(value))
-            throw new ContractException($"{field}.task_space_indicator_value", $"'{value}' is not an {Origin}; one of {string.Join(", ", Origins)}");
-    }
-
-    /// <summary>Task-space weights of the candidates at <paramref name="places"/>; null when the entry has none.</summary>
-    public static Tensor? Weights(KdLossConfig config, FeatureBatch batch, long[]? places)
-    {
-        if (config.TaskSpaceIndicatorName is null)
-            return null;
-        var inside = (byte)(Array.IndexOf(Origins, config.TaskSpaceIndicatorValue) + (int)CandidateOrigin.Exposed);
-        var weights = new float[places?.Length ?? batch.Candidates];
-        for (var i = 0; i < weights.Length; i++)
-            weights[i] = (float)(batch.Origins[Place(places, i)] == inside ? config.InTaskSpaceWeight : config.OutTaskSpaceWeight);
-        return tensor(weights);
     }
 
     /// <summary>Hard labels, NaN where unknown.</summary>

@@ -24,8 +24,9 @@ internal sealed class AffineLayer : Module<Tensor, Tensor>
         }
     }
 
-    public override Tensor forward(Tensor input) => functional.linear(input, weight, bias);
+    public int Inputs => shape.Inputs;
 
+    public override Tensor forward(Tensor input) => functional.linear(input, weight, bias);
 
     public DenseLayer ToDense() => shape with { Weight = Floats(weight), Bias = bias is null ? null : Floats(bias) };
 

@@ -41,15 +41,24 @@ internal sealed class MlpStudent : Student
         return new(signature, user, item, live, hidden, weights.Layer(last, schema.Targets.Count, bias: config.InitialLogit));
     }
 
-    public override Tensor forward(StudentInput input)
+    public override int LowerWidth => Signature.UserPartWidth;
+
+    public override int HiddenWidth => output.Inputs;
+
+    public override Tensor Lower(StudentInput input)
     {
         var h = PerCandidate(item.forward(input.Item), user.forward(input.User), input, (items, users) => items.add(users));
         if (live is not null)
             h = h.add_(live.forward(input.Live!));
-        h = h.relu_();
+        return h.relu_();
+    }
+
+    public override StudentOutput Upper(Tensor lower, StudentInput input)
+    {
+        var h = lower;
         foreach (var layer in hidden)
             h = layer.forward(h).relu_();
-        return output.forward(h);
+        return new(output.forward(h), h);
     }
 
     public override DenseStudent ToDense() => new DenseMlp(Signature, user.ToDense(), item.ToDense(), live?.ToDense(),

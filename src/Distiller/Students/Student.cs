@@ -13,13 +13,27 @@ namespace KdServing.Distiller.Students;
 /// by a broadcast, whose gradient is a plain sum.</param>
 public readonly record struct StudentInput(Tensor User, Tensor Item, Tensor? Live, Tensor RowOf, int UniformCandidates);
 
+/// <summary>What a student says of N candidates, and what it says it from.</summary>
+/// <param name="Logits">[N, T].</param>
+/// <param name="Hidden">[N, <see cref="Student.HiddenWidth"/>]: the representation that enters the last layer.</param>
+public readonly record struct StudentOutput(Tensor Logits, Tensor Hidden);
+
 /// <summary>The dense part of a student as a torch module. Uses only operators that the exporter can write to ONNX.</summary>
-/// <remarks>What each family computes is documented at <see cref="DenseMlp"/> and <see cref="DenseTwoTower"/>.</remarks>
+/// <remarks>
+/// What each family computes is documented at <see cref="DenseMlp"/> and <see cref="DenseTwoTower"/>. Both are cut in two, so that a
+/// method can share the lower layers with a teacher or block a gradient between the halves: <c>Upper(Lower(input), input)</c>.
+/// </remarks>
 public abstract class Student : Module<StudentInput, Tensor>
 {
     protected Student(string name, StudentSignature signature) : base(name) => Signature = signature;
 
     public StudentSignature Signature { get; }
+
+    /// <summary>Width of <see cref="Lower"/>'s output.</summary>
+    public abstract int LowerWidth { get; }
+
+    /// <summary>Width of <see cref="StudentOutput.Hidden"/>.</summary>
+    public abstract int HiddenWidth { get; }
 
     /// <summary>Dense weights and biases.</summary>
     public long ParameterCount => parameters().Sum(p => p.numel());
@@ -38,6 +52,15 @@ public abstract class Student : Module<StudentInput, Tensor>
         DenseTwoTower towers => new TwoTowerStudent(towers),
         _ => throw new NotSupportedException($"family {dense.Signature.Family}"),
     };
+
+    /// <summary>mlp: the first layer, after its relu; two_tower: both towers and their elementwise product. [N, <see cref="LowerWidth"/>]</summary>
+    public abstract Tensor Lower(StudentInput input);
+
+    /// <summary>The rest, from a representation that <see cref="Lower"/> gave.</summary>
+    public abstract StudentOutput Upper(Tensor lower, StudentInput input);
+
+    /// <returns>Logits [N, T].</returns>
+    public sealed override Tensor forward(StudentInput input) => Upper(Lower(input), input).Logits;
 
     /// <summary>The weights of now as plain arrays.</summary>
     public abstract DenseStudent ToDense();

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using KdServing.Contracts;
 
 namespace KdServing.Distiller.Students;
@@ -43,6 +44,14 @@ public sealed record StudentConfig
 
     /// <summary>Where the logits begin: the log-odds of a click, if known. Spares the first minutes of learning a constant.</summary>
     public float InitialLogit { get; init; }
+
+    /// <summary>Width of <see cref="Student.Lower"/>'s output.</summary>
+    [JsonIgnore]
+    public int LowerWidth => Family == StudentFamily.Mlp ? FirstLayer!.Value : UserTower![^1];
+
+    /// <summary>Width of <see cref="StudentOutput.Hidden"/>.</summary>
+    [JsonIgnore]
+    public int HiddenWidth => Hidden is { Count: > 0 } ? Hidden[^1] : LowerWidth;
 
     /// <exception cref="ContractException">Names the field and what it must be.</exception>
     public static StudentConfig Parse(string json)

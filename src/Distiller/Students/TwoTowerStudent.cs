@@ -34,11 +34,17 @@ internal sealed class TwoTowerStudent : Student
         return new(signature, users, items, combine, live);
     }
 
-    public override Tensor forward(StudentInput input)
+    public override int LowerWidth => Signature.UserPartWidth;
+
+    public override int HiddenWidth => Signature.UserPartWidth;
+
+    public override Tensor Lower(StudentInput input) =>
+        PerCandidate(Through(itemTower, input.Item), Through(userTower, input.User), input, (items, users) => items.mul(users));
+
+    public override StudentOutput Upper(Tensor lower, StudentInput input)
     {
-        var product = PerCandidate(Through(itemTower, input.Item), Through(userTower, input.User), input, (items, users) => items.mul(users));
-        var logits = combine.forward(product);
-        return liveNet.Count == 0 ? logits : logits.add(Through(liveNet, input.Live!));
+        var logits = combine.forward(lower);
+        return new(liveNet.Count == 0 ? logits : logits.add(Through(liveNet, input.Live!)), lower);
     }
 
     public override DenseStudent ToDense() => new DenseTwoTower(Signature, [.. userTower.Select(l => l.ToDense())],

@@ -1,6 +1,6 @@
 using KdServing.Contracts;
 using KdServing.Distiller.Evaluation;
-using KdServing.Distiller.Losses;
+using KdServing.Distiller.Methods;
 using KdServing.Distiller.Students;
 
 namespace KdServing.Distiller.Training;
@@ -26,17 +26,14 @@ public sealed class Cohort : IDisposable
     /// <exception cref="ContractException">A loss breaks a rule; names the field.</exception>
     public Cohort(FeatureSchema schema, StudentConfig shape, DistillerConfig config)
     {
-        var objective = new Objective(schema, config.HardLabel, config.Kd);
-        Student = new(schema, shape, config.Optimizer, config.Seed, objective);
+        var method = Method.Create(schema, shape, config);
+        Student = new(schema, shape, config.Optimizer, config.Seed, method);
         if (config.Evaluation.LabelsOnly && config.HardLabel.Weight > 0)
-            LabelsOnly = new(schema, shape, config.Optimizer, config.Seed, new Objective(schema, config.HardLabel, []));
+            LabelsOnly = new(schema, shape, config.Optimizer, config.Seed, Method.LabelsOnly(schema, shape, config));
 
-        List<SoftLabelSource> sources = [.. objective.Sources];
         var teacher = new SoftLabelSource(null, schema.Targets[0]);
-        if (!sources.Contains(teacher))
-            sources.Add(teacher);
-        teacherSource = sources.IndexOf(teacher);
-        batch = new(schema, sources);
+        batch = method.NewBatch(teacher);
+        teacherSource = batch.Sources.IndexOf(teacher);
         scores = new(schema);
         Evaluation = new([Scorer.Teacher, Scorer.Student, Scorer.StudentLatest, .. LabelsOnly is null ? [] : (Scorer[])[Scorer.StudentLabelsOnly]],
             config.HardLabel.LogQCorrection, config.Seed);

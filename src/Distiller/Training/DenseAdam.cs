@@ -52,8 +52,12 @@ public sealed class DenseAdam : IDisposable
     /// <summary>First and second moments by parameter name, of the parameter's shape; live tensors.</summary>
     public IEnumerable<(string Name, Tensor Mean, Tensor Square)> Moments => moments.Select(m => (m.Name, m.Mean, m.Square));
 
-    /// <summary>One step by the parameters' gradients, which are cleared. CPU tensors.</summary>
-    /// <remarks>One pass over memory a parameter: as operators of torch it would be eight, each dearer than the small tensor it works on.</remarks>
+    /// <summary>One step by the parameters' gradients, which are forgotten. CPU tensors.</summary>
+    /// <remarks>
+    /// One pass over memory a parameter: as operators of torch it would be eight, each dearer than the small tensor it works on. A
+    /// parameter that has no gradient since the last step stays as it is, moments and all: what a method does not train in a stage does
+    /// not drift, and a restored learner, which never had gradients, goes on as the saved one.
+    /// </remarks>
     public void Step()
     {
         Steps++;
@@ -66,6 +70,7 @@ public sealed class DenseAdam : IDisposable
             if (parameter.grad is not { } gradient)
                 continue;
             Step(Floats(parameter), Floats(gradient), Floats(mean), Floats(square), step);
+            parameter.grad = null;
         }
     }
 
@@ -98,7 +103,6 @@ public sealed class DenseAdam : IDisposable
             square[d] = square[d] * step.Beta2 + gradient[d] * gradient[d] * step.Fresh2;
             weights[d] -= mean[d] * step.Rate / (MathF.Sqrt(square[d]) * step.Correction + step.Epsilon);
         }
-        gradient.Clear();
     }
 
     private static Span<float> Floats(Tensor tensor) =>

@@ -1,6 +1,8 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using KdServing.Contracts;
 using KdServing.Distiller.Losses;
+using KdServing.Distiller.Methods;
 using KdServing.Distiller.Publishing;
 
 namespace KdServing.Distiller.Training;
@@ -30,7 +32,15 @@ public sealed record DistillerConfig
     /// <summary>Name of the model: its folder in the repository and its keys in Redis.</summary>
     public string? Model { get; init; }
 
+    /// <summary>The losses, when no preset is named.</summary>
     public IReadOnlyList<KdLossConfig> Kd { get; init; } = [];
+
+    /// <summary>A method by name, in place of <see cref="Kd"/>; one of <see cref="PresetCatalogue.Names"/>.</summary>
+    public string? Preset { get; init; }
+
+    /// <summary>The preset's parameters, in a block of its name.</summary>
+    [JsonExtensionData]
+    public Dictionary<string, JsonElement>? Blocks { get; init; }
 
     public HardLabelConfig HardLabel { get; init; } = new();
 
@@ -84,6 +94,7 @@ public sealed record DistillerConfig
         RequirePositive(Checkpoint.EverySeconds, "checkpoint.every_seconds");
         Refresh.Require("refresh");
         Gate.Require("gate");
+        PresetCatalogue.Require(this);
     }
 
     private static void RequireEmbedding(RowOptimizerOptions options)

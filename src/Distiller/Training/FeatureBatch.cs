@@ -18,7 +18,7 @@ namespace KdServing.Distiller.Training;
 public sealed class FeatureBatch
 {
     private readonly FeatureSchema schema;
-    private readonly IReadOnlyList<SoftLabelSource> sources;
+    private readonly List<SoftLabelSource> sources;
     private readonly Column[] found;
     private readonly List<long> rowOf = [];
     private readonly List<int> starts = [0];
@@ -26,22 +26,34 @@ public sealed class FeatureBatch
     private readonly List<float> logQ = [];
     private readonly List<byte>[] labels;
     private readonly List<float>[] softLabels;
+    private readonly List<long>[] teacherVersions;
+    private readonly List<long> eventTimes = [];
+    private readonly HiddenSource? hiddenSource;
+    private readonly List<float> hidden = [];
+    private readonly List<bool> hiddenKnown = [];
+    private readonly List<bool> privilegedKnown = [];
 
     /// <param name="sources">Soft labels to decode; their order is that of <see cref="SoftLabels"/>.</param>
     /// <param name="withPrivileged">Decode the privileged group too (teachers).</param>
-    public FeatureBatch(FeatureSchema schema, IReadOnlyList<SoftLabelSource> sources, bool withPrivileged = false)
+    /// <param name="hidden">Decode this teacher's hidden vectors too.</param>
+    public FeatureBatch(FeatureSchema schema, IReadOnlyList<SoftLabelSource> sources, bool withPrivileged = false, HiddenSource? hidden = null)
     {
+        hiddenSource = hidden;
         this.schema = schema;
-        this.sources = sources;
+        this.sources = [.. sources];
         User = new(schema.User);
         Item = new(schema.Item);
         Live = new(schema.Live);
         Privileged = withPrivileged ? new(schema.Privileged) : null;
         labels = [.. schema.Targets.Select(_ => new List<byte>())];
         softLabels = [.. sources.Select(_ => new List<float>())];
+        teacherVersions = [.. sources.Select(_ => new List<long>())];
         found = new Column[Math.Max(schema.User.Features.Count,
             Math.Max(schema.Item.Features.Count + schema.Live.Features.Count, schema.Privileged.Features.Count))];
     }
+
+    /// <summary>What <see cref="SoftLabels"/> come from.</summary>
+    public IList<SoftLabelSource> Sources => sources.AsReadOnly();
 
     /// <summary>One row a record.</summary>
     public GroupRows User { get; }
@@ -82,6 +94,21 @@ public sealed class FeatureBatch
     /// <summary>Teacher's logits of the s-th source, NaN where that teacher did not score the record; [N].</summary>
     public ReadOnlySpan<float> SoftLabels(int s) => CollectionsMarshal.AsSpan(softLabels[s]);
 
+    /// <summary>Version of the s-th source's teacher, 0 where it did not score the record; [U].</summary>
+    public ReadOnlySpan<long> TeacherVersions(int s) => CollectionsMarshal.AsSpan(teacherVersions[s]);
+
+    /// <summary>Event time of each record, milliseconds since the Unix epoch; [U].</summary>
+    public ReadOnlySpan<long> EventTimes => CollectionsMarshal.AsSpan(eventTimes);
+
+    /// <summary>The teacher's hidden vectors, zero where <see cref="HiddenKnown"/> is false; row-major [N, width]. Empty unless asked for.</summary>
+    public ReadOnlySpan<float> Hidden => CollectionsMarshal.AsSpan(hidden);
+
+    /// <summary>Whether the candidate came with a hidden vector of the width asked for; [N], empty unless asked for.</summary>
+    public ReadOnlySpan<bool> HiddenKnown => CollectionsMarshal.AsSpan(hiddenKnown);
+
+    /// <summary>Whether the candidate's record brought its privileged columns: a teacher may keep them to itself; [N], empty unless asked for.</summary>
+    public ReadOnlySpan<bool> PrivilegedKnown => CollectionsMarshal.AsSpan(privilegedKnown);
+
     public void Clear()
     {
         User.Clear();
@@ -97,6 +124,12 @@ public sealed class FeatureBatch
             column.Clear();
         foreach (var column in softLabels)
             column.Clear();
+        foreach (var column in teacherVersions)
+            column.Clear();
+        eventTimes.Clear();
+        hidden.Clear();
+        hiddenKnown.Clear();
+        privilegedKnown.Clear();
     }
 
     /// <summary>Appends a record that <see cref="TeacherRecordValidation"/> accepts.</summary>
@@ -115,11 +148,16 @@ public sealed class FeatureBatch
         }
         for (var s = 0; s < softLabels.Length; s++)
         {
-            if (sources[s].Find(record) is { } logits)
-                AddRange(softLabels[s], logits);
+            var output = sources[s].Output(record);
+            if (output is not null)
+                AddRange(softLabels[s], output.Logits);
             else
                 Fill(softLabels[s], float.NaN, n);
+            teacherVersions[s].Add(output?.TeacherVersion ?? 0);
         }
+        eventTimes.Add(record.EventTimeMs);
+        if (hiddenSource is not null)
+            AddHidden(hiddenSource, record);
     }
 
     /// <summary>Appends one user and its candidates without labels: ranking requests, or a teacher about to score.</summary>
@@ -136,15 +174,36 @@ public sealed class FeatureBatch
         Live.Append(columns[schema.Item.Features.Count..], candidates);
 
         if (Privileged is not null)
-        {
-            columns = found.AsSpan(0, schema.Privileged.Features.Count);
-            ColumnReader.Match(privileged, "privileged", candidates, [schema.Privileged], columns);
-            Privileged.Append(columns, candidates);
-        }
-
+            AddPrivileged(Privileged, privileged, candidates);
         UniformCandidates = Records == 0 || UniformCandidates == candidates ? candidates : 0;
         Fill(rowOf, Records, candidates);
         starts.Add(Candidates);
+    }
+
+    private void AddPrivileged(GroupRows rows, RepeatedField<Column> privileged, int candidates)
+    {
+        var known = privileged.Count > 0 || rows.Group.Features.Count == 0;
+        Fill(privilegedKnown, known, candidates);
+        if (!known)
+        {
+            rows.AppendAbsent(candidates);
+            return;
+        }
+        var columns = found.AsSpan(0, schema.Privileged.Features.Count);
+        ColumnReader.Match(privileged, "privileged", candidates, [schema.Privileged], columns);
+        rows.Append(columns, candidates);
+    }
+
+    private void AddHidden(HiddenSource source, TeacherRecord record)
+    {
+        var n = record.CandidateCount;
+        var output = source.Of.Output(record);
+        var known = output is not null && output.HiddenWidth == source.Width;
+        Fill(hiddenKnown, known, n);
+        if (known)
+            AddRange(hidden, output!.Hidden);
+        else
+            Fill(hidden, 0, n * source.Width);
     }
 
     private static void AddRange(List<float> list, IReadOnlyList<float> values)

@@ -73,6 +73,21 @@ public sealed class GroupRows
         Count += rows;
     }
 
+    /// <summary>Appends rows of which nothing is known: numbers at their mean, row 0 of every table, empty sequences.</summary>
+    public void AppendAbsent(int rows)
+    {
+        for (var k = 0; k < Group.Features.Count; k++)
+        {
+            if (Group.Features[k].Kind == FeatureKind.Numeric)
+                Extend(numbers[k], rows).Clear();
+            else if (Group.Features[k].Kind == FeatureKind.Sequence)
+                Extend(starts[k], rows).Fill(starts[k][Count]);
+            else
+                Extend(tableRows[k], rows).Clear();
+        }
+        Count += rows;
+    }
+
     private static Span<T> Extend<T>(List<T> list, int rows)
     {
         var start = list.Count;

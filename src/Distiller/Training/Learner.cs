@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
 using KdServing.Contracts;
-using KdServing.Distiller.Losses;
+using KdServing.Distiller.Methods;
 using KdServing.Distiller.Students;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace KdServing.Distiller.Training;
@@ -17,16 +18,22 @@ public sealed record OptimizerConfig
 /// <summary>A student with its rows and optimisers: everything that changes when it learns. One thread.</summary>
 public sealed class Learner : IDisposable
 {
-    private readonly Objective objective;
+    private const string MethodPrefix = "method.";
 
-    /// <param name="seed">Two learners of one seed begin with identical weights and rows, whatever their objectives.</param>
-    public Learner(FeatureSchema schema, StudentConfig config, OptimizerConfig optimizer, ulong seed, Objective objective)
+    private readonly ulong seed;
+
+    /// <param name="seed">Two learners of one seed begin with identical students, whatever their methods.</param>
+    /// <param name="method">Taken over.</param>
+    public Learner(FeatureSchema schema, StudentConfig config, OptimizerConfig optimizer, ulong seed, Method method)
     {
-        this.objective = objective;
+        this.seed = seed;
+        Method = method;
         Student = Student.Create(config, schema, seed);
         Embeddings = new(schema, optimizer.Embedding, seed);
-        Adam = new(Student.named_parameters().Select(p => (p.name, p.parameter)), optimizer.Dense);
+        Adam = new(NamedParameters, optimizer.Dense);
     }
+
+    public Method Method { get; }
 
     public Student Student { get; }
 
@@ -40,7 +47,21 @@ public sealed class Learner : IDisposable
     public double Loss { get; private set; } = double.NaN;
 
     /// <summary>Unweighted losses of the last batch by name.</summary>
-    public IReadOnlyDictionary<string, double> Losses => objective.Values;
+    public IReadOnlyDictionary<string, double> Losses => Method.Losses;
+
+    /// <summary>Everything dense that learns: the student's weights, then the method's as <c>method.…</c>; <see cref="Adam"/> holds moments of each.</summary>
+    public IEnumerable<(string Name, Parameter Parameter)> NamedParameters => Student.named_parameters().Select(p => (p.name, p.parameter))
+        .Concat(Method.NamedParameters.Select(p => ($"{MethodPrefix}{p.Name}", p.Parameter)));
+
+    /// <summary>All rows and Adagrad's sums, by name: the student's, then those that parts of the method have of their own.</summary>
+    public IEnumerable<(string Name, EmbeddingTable Table)> NamedTables => AllEmbeddings.SelectMany(e => e.Embeddings.Tables.Zip(e.Embeddings.Accumulators)
+        .SelectMany(t => ((string, EmbeddingTable)[])[($"{e.Prefix}rows.{t.First.Shape.Name}", t.First), ($"{e.Prefix}adagrad.{t.First.Shape.Name}", t.Second)]));
+
+    /// <summary>What else the method remembers, by name.</summary>
+    public IDictionary<string, long> Counters => Method.Counters;
+
+    private IEnumerable<(string Prefix, SparseEmbeddings Embeddings)> AllEmbeddings =>
+        Method.Parts.Where(p => p.Rows is not null).Select(p => ($"{MethodPrefix}{p.Rows!.Value.Name}.", p.Rows.Value.Embeddings)).Prepend(("", Embeddings));
 
     /// <summary>Dense weights and embedding elements.</summary>
     public long ParameterCount => Student.ParameterCount + Embeddings.Tables.Sum(t => (long)t.Rows * t.Width);
@@ -57,10 +78,20 @@ public sealed class Learner : IDisposable
         var item = Embeddings.Gather(batch.Item);
         var live = Student.Signature.LiveWidth == 0 ? null : Embeddings.Gather(batch.Live);
         Phases.EndGather();
-        var output = Student.call(Input(batch, user, item, live));
-        Floats(output, logits);
+        var input = Input(batch, user, item, live);
+        var lower = Student.Lower(input);
+        var output = Student.Upper(Method.StopsAtLower ? lower.detach() : lower, input);
+        Floats(output.Logits, logits);
         Phases.EndForward();
-        var loss = objective.Value(output, batch);
+        var step = new LearningStep(batch, output.Logits, Adam.Steps)
+        {
+            Input = input,
+            Lower = lower,
+            Hidden = output.Hidden,
+            Embeddings = Embeddings,
+            Draw = FeatureHash.Mix(seed ^ FeatureHash.Mix((ulong)Adam.Steps + 1)),
+        };
+        var loss = Method.Loss(step);
         if (loss is null)
             return false;
         Loss = loss.ToDouble();
@@ -70,11 +101,14 @@ public sealed class Learner : IDisposable
         loss.backward();
         Phases.EndBackward();
         Adam.Step();
-        Embeddings.Accumulate(batch.User, user.grad!);
-        Embeddings.Accumulate(batch.Item, item.grad!);
+        Embeddings.Accumulate(batch.User, user.grad);
+        Embeddings.Accumulate(batch.Item, item.grad);
         if (live is not null)
-            Embeddings.Accumulate(batch.Live, live.grad!);
-        Embeddings.Step();
+            Embeddings.Accumulate(batch.Live, live.grad);
+        foreach (var (embeddings, rows, matrix) in step.Gathered)
+            embeddings.Accumulate(rows, matrix.grad);
+        foreach (var (_, embeddings) in AllEmbeddings)
+            embeddings.Step();
         Phases.EndApply();
         return true;
     }
@@ -87,6 +121,7 @@ public sealed class Learner : IDisposable
         Adam.Dispose();
         Embeddings.Dispose();
         Student.Dispose();
+        Method.Dispose();
     }
 
     internal static void Score(Student student, IReadOnlyList<EmbeddingTable> tables, FeatureBatch batch, Span<float> logits)

@@ -23,14 +23,18 @@ public sealed record SoftLabelSource(string? Teacher, string Target)
             $"'{name}' is not a soft label; use {AnyTeacher}, or TEACHER/TARGET with one of the targets {string.Join(", ", schema.Targets)}");
     }
 
-    /// <summary>The record's logits [N], or null when this teacher did not score it.</summary>
-    public IReadOnlyList<float>? Find(TeacherRecord record)
+    /// <summary>What this teacher said of the record; null when it did not score it.</summary>
+    public TeacherOutput? Output(TeacherRecord record)
     {
         foreach (var output in record.Outputs)
         {
             if (output.Target == Target && (Teacher is null || output.Teacher == Teacher))
-                return output.Logits;
+                return output;
         }
         return null;
     }
 }
+
+/// <summary>A teacher's hidden vectors as the stream brings them (<c>hidden</c> of a <see cref="TeacherOutput"/>).</summary>
+/// <param name="Width">Numbers a candidate; a record with another width counts as one without.</param>
+public sealed record HiddenSource(SoftLabelSource Of, int Width);

@@ -14,6 +14,7 @@ internal sealed class LossCase
         new("BINARY_CROSS_ENTROPY_LOSS", "\"temperature\": 2"),
         new("BINARY_FOCAL_LOSS", Block("binary_focal_loss", "\"alpha\": 0.7", "\"label_smoothing\": 0.1")),
         new("BINARY_FOCAL_LOSS ohem", Block("binary_focal_loss", "\"ohem_ratio\": 0.4")),
+        new("CLASSIFICATION", "\"loss_weight\": 1"),
         new("COPR_LOSS", Block("copr_loss", [.. Session, "\"bid_name\": \"bid\"", "\"chunk_size\": 2"])),
         new("CROSS_ENTROPY_LOSS", "\"temperature\": 3"),
         new("CROSS_ENTROPY_LOSS compat", "\"easyrec_compat\": true"),
@@ -34,6 +35,9 @@ internal sealed class LossCase
         new("PAIRWISE_HINGE_LOSS ohem", Block("pairwise_hinge_loss", [.. Session, "\"ohem_ratio\": 0.5", "\"use_label_margin\": false", "\"margin\": 0.5005"])),
         new("PAIRWISE_LOGISTIC_LOSS", Block("pairwise_logistic_loss", [.. Session, "\"use_label_margin\": true"])),
         new("PAIR_WISE_LOSS", Block("pairwise_loss", [.. Session, "\"margin\": 0.5"])),
+        new("RANKING_DISTILLATION_LOSS", Block("ranking_distillation_loss", [.. Session, "\"k\": 3", "\"lambda\": 2"])),
+        new("RANKING_DISTILLATION_LOSS position", Block("ranking_distillation_loss", [.. Session, "\"weighting\": \"position\"", "\"hard_label_name\": \"label\""])),
+        new("RRD_LOSS", Block("rrd_loss", Session)),
         new("SIGMOID_L2_LOSS", "\"loss_weight\": 1"),
     }.ToDictionary(c => c.Name), StringComparer.Ordinal);
 
@@ -49,7 +53,7 @@ internal sealed class LossCase
 
     /// <summary>Adding a constant to a session's logits changes nothing.</summary>
     public bool IsShiftInvariant => Name.StartsWith("PAIR", StringComparison.Ordinal) && !Name.EndsWith("exponent", StringComparison.Ordinal)
-        || Name.StartsWith("LISTWISE", StringComparison.Ordinal) && !Name.StartsWith("LISTWISE_PROB", StringComparison.Ordinal);
+        || Name.StartsWith("RRD", StringComparison.Ordinal) || Name.StartsWith("LISTWISE", StringComparison.Ordinal) && !Name.StartsWith("LISTWISE_PROB", StringComparison.Ordinal);
 
     public override string ToString() => Name;
 

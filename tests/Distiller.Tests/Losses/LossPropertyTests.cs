@@ -149,6 +149,7 @@ public sealed class LossPropertyTests
     [Theory]
     [InlineData("BINARY_CROSS_ENTROPY_LOSS")]
     [InlineData("BINARY_FOCAL_LOSS")]
+    [InlineData("CLASSIFICATION")]
     [InlineData("CROSS_ENTROPY_LOSS")]
     [InlineData("CROSS_ENTROPY_LOSS compat")]
     [InlineData("HINTON_LOSS")]

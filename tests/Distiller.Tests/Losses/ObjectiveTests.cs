@@ -15,6 +15,7 @@ public sealed class ObjectiveTests
     [Theory]
     [InlineData("BINARY_CROSS_ENTROPY_LOSS", "")]
     [InlineData("BINARY_FOCAL_LOSS", "")]
+    [InlineData("CLASSIFICATION", "")]
     [InlineData("COPR_LOSS", $", \"copr_loss\": {{ {Session} }}")]
     [InlineData("CROSS_ENTROPY_LOSS", "")]
     [InlineData("F1_REWEIGHTED_LOSS", "")]
@@ -28,6 +29,8 @@ public sealed class ObjectiveTests
     [InlineData("PAIRWISE_HINGE_LOSS", $", \"pairwise_hinge_loss\": {{ {Session}, \"ohem_ratio\": 0.5 }}")]
     [InlineData("PAIRWISE_LOGISTIC_LOSS", $", \"pairwise_logistic_loss\": {{ {Session} }}")]
     [InlineData("PAIR_WISE_LOSS", $", \"pairwise_loss\": {{ {Session} }}")]
+    [InlineData("RANKING_DISTILLATION_LOSS", $", \"ranking_distillation_loss\": {{ {Session}, \"weighting\": \"position\" }}")]
+    [InlineData("RRD_LOSS", $", \"rrd_loss\": {{ {Session} }}")]
     [InlineData("SIGMOID_L2_LOSS", ", \"pred_name\": \"probs\", \"pred_is_logits\": false")]
     public void A_step_against_the_gradient_lowers_the_loss(string type, string more)
     {
@@ -80,6 +83,43 @@ public sealed class ObjectiveTests
         Assert.All(Enumerable.Range(0, 20).Where(i => i % 10 != 0), i => Assert.Equal(0, gradient[i]));
     }
 
+    [Theory]
+    [InlineData("item_id", "7")]
+    [InlineData("user_id", "3")]
+    public void A_feature_can_be_the_task_space(string feature, string value)
+    {
+        using var scope = NewDisposeScope();
+        var objective = Create($""" "loss_type": "KL_DIVERGENCE_LOSS", "task_space_indicator_name": "{feature}", "task_space_indicator_value": "{value}", "in_task_space_weight": 0 """);
+        var batch = new FeatureBatch(Impressions.Schema, objective.Sources);
+        for (var r = 0; r < 40; r++)
+            batch.Add(Impressions.Record(r));
+        var logits = zeros(400, 1).requires_grad_();
+        objective.Value(logits, batch)!.backward();
+
+        var gradient = logits.grad!.data<float>().ToArray();
+        var inside = Enumerable.Range(0, 400).Select(i => Value(Impressions.Record(i / 10), i % 10) == long.Parse(value, System.Globalization.CultureInfo.InvariantCulture)).ToArray();
+        Assert.Contains(true, inside);
+        Assert.All(Enumerable.Range(0, 400), i => Assert.Equal(inside[i], gradient[i] == 0));
+
+        long Value(TeacherRecord record, int candidate) => feature == "user_id"
+            ? record.User[0].Ints.Value[0]
+            : System.Runtime.InteropServices.MemoryMarshal.Cast<byte, long>(record.Item[0].RawInt64.Span)[candidate];
+    }
+
+    [Fact]
+    public void A_weight_follows_its_schedule()
+    {
+        using var scope = NewDisposeScope();
+        var objective = Create(""" "loss_type": "L2_LOSS", "weight_schedule": { "before": 0, "from": 4, "to": 1, "start": 10, "steps": 6 } """);
+        var batch = Batch(objective);
+        var logits = zeros(20, 1);
+        var whole = objective.Value(new KdServing.Distiller.Methods.LearningStep(batch, logits, 100))!.ToDouble();
+
+        Assert.Null(objective.Value(new KdServing.Distiller.Methods.LearningStep(batch, logits, 9)));
+        Assert.Equal(4 * whole, objective.Value(new KdServing.Distiller.Methods.LearningStep(batch, logits, 10))!.ToDouble(), 1e-4);
+        Assert.Equal(2.5 * whole, objective.Value(new KdServing.Distiller.Methods.LearningStep(batch, logits, 13))!.ToDouble(), 1e-4);
+    }
+
     [Fact]
     public void A_candidate_without_a_hard_label_follows_the_teacher_alone()
     {
@@ -95,12 +135,16 @@ public sealed class ObjectiveTests
     }
 
     [Theory]
-    [InlineData(""" "loss_type": "JRC_LOSS", "jrc_loss": { "session_name": "request_id" } """, "loss_type", "losses eval")]
-    [InlineData(""" "loss_type": "INFO_NCE_LOSS" """, "loss_type", "losses eval")]
+    [InlineData(""" "loss_type": "JRC_LOSS", "jrc_loss": { "session_name": "request_id" } """, "loss_type", "preset jrc")]
+    [InlineData(""" "loss_type": "INFO_NCE_LOSS" """, "loss_type", "preset info_nce")]
     [InlineData(""" "loss_type": "LISTWISE_RANK_LOSS", "listwise_rank_loss": { "session_name": "request_id" } """, "listwise_rank_loss.label_is_logits", "true: teachers stream logits")]
     [InlineData(""" "loss_type": "PAIR_WISE_LOSS", "pairwise_loss": { "session_name": "user_id" } """, "pairwise_loss.session_name", "'user_id' is unknown; must be 'request_id'")]
     [InlineData(""" "loss_type": "HINTON_LOSS", "hinton_loss": { "hard_label_name": "label_buy" } """, "hinton_loss.hard_label_name", "one of label, label_click")]
-    [InlineData(""" "loss_type": "L2_LOSS", "task_space_indicator_name": "country", "task_space_indicator_value": "1" """, "task_space_indicator_name", "origin")]
+    [InlineData(""" "loss_type": "L2_LOSS", "task_space_indicator_name": "country", "task_space_indicator_value": "1" """, "task_space_indicator_name", "one of origin, user_id, item_id, price, clicks")]
+    [InlineData(""" "loss_type": "L2_LOSS", "task_space_indicator_name": "history", "task_space_indicator_value": "1" """, "task_space_indicator_value", "is a sequence")]
+    [InlineData(""" "loss_type": "L2_LOSS", "task_space_indicator_name": "item_id", "task_space_indicator_value": "red" """, "task_space_indicator_value", "not a whole number")]
+    [InlineData(""" "loss_type": "L2_LOSS", "task_space_indicator_name": "price", "task_space_indicator_value": "cheap" """, "task_space_indicator_value", "not a number")]
+    [InlineData(""" "loss_type": "L2_LOSS", "weight_schedule": { "steps": -1 } """, "weight_schedule.steps", "0 or more")]
     [InlineData(""" "loss_type": "L2_LOSS", "task_space_indicator_name": "origin", "task_space_indicator_value": "shown" """, "task_space_indicator_value", "exposed, sampled, probe")]
     public void What_the_stream_does_not_carry_is_refused_at_start(string entry, string field, string remedy)
     {

@@ -1,5 +1,6 @@
 using KdServing.Distiller.Checkpoints;
 using KdServing.Distiller.Losses;
+using KdServing.Distiller.Methods;
 using KdServing.Distiller.Students;
 using KdServing.Distiller.Training;
 
@@ -32,7 +33,8 @@ public sealed class LearnerTests
     public void Twins_begin_with_the_same_logits()
     {
         using var a = Create();
-        using var b = new Learner(Impressions.Schema, StudentConfig.Parse(Shape), Optimizer, 7, new Objective(Impressions.Schema, new(), []));
+        using var b = new Learner(Impressions.Schema, StudentConfig.Parse(Shape), Optimizer, 7,
+            Method.LabelsOnly(Impressions.Schema, StudentConfig.Parse(Shape), new()));
         var batch = Batch(0, 8);
         var (first, second) = (new float[batch.Candidates], new float[batch.Candidates]);
         a.Score(batch, first);
@@ -85,8 +87,7 @@ public sealed class LearnerTests
     [Fact]
     public void A_loss_that_is_not_a_number_stops_before_it_spoils_the_weights()
     {
-        using var learner = new Learner(Impressions.Schema, StudentConfig.Parse(Shape), Optimizer with { Dense = new() { LearningRate = 1e30 } }, 7,
-            new Objective(Impressions.Schema, new(), Kd));
+        using var learner = Create(optimizer: Optimizer with { Dense = new() { LearningRate = 1e30 } });
 
         var fault = Assert.Throws<NotFiniteNumberException>(() => Learn(learner, 0, 50));
 
@@ -97,8 +98,11 @@ public sealed class LearnerTests
 
     private static readonly OptimizerConfig Optimizer = new() { Dense = new() { LearningRate = 0.01 }, Embedding = new() { LearningRate = 0.1f } };
 
-    private static Learner Create(string student = Shape) =>
-        new(Impressions.Schema, StudentConfig.Parse(student), Optimizer, 7, new Objective(Impressions.Schema, new(), Kd));
+    private static Learner Create(string student = Shape, OptimizerConfig? optimizer = null)
+    {
+        var shape = StudentConfig.Parse(student);
+        return new(Impressions.Schema, shape, optimizer ?? Optimizer, 7, Method.Create(Impressions.Schema, shape, new() { Kd = Kd }));
+    }
 
     private static void Learn(Learner learner, int firstBatch, int batches)
     {
