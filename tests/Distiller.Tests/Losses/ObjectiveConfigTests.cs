@@ -28,7 +28,7 @@ public sealed class ObjectiveConfigTests
 
     [Theory]
     [InlineData("""{ "loss_type": "SOFTMAX_LOSS", "pred_name": "logits_buy", "soft_label_name": "teacher_logits" }""",
-        "kd[0].loss_type", "BINARY_CROSS_ENTROPY_LOSS, BINARY_FOCAL_LOSS, COPR_LOSS, CROSS_ENTROPY_LOSS")]
+        "kd[0].loss_type", "BINARY_CROSS_ENTROPY_LOSS, BINARY_FOCAL_LOSS, CLASSIFICATION, COPR_LOSS")]
     [InlineData("""{ "loss_type": "KL_DIVERGENCE_LOSS", "pred_name": "logits", "soft_label_name": "teacher_logits" }""",
         "kd[0].pred_name", "logits_click, probs_click, logits_buy, probs_buy")]
     [InlineData("""{ "loss_type": "KL_DIVERGENCE_LOSS", "pred_name": "logits_buy", "soft_label_name": "ranker/sale" }""", "kd[0].soft_label_name", "click, buy")]
