@@ -1,0 +1,46 @@
+using System.Diagnostics;
+using KdServing.Contracts;
+using KdServing.Serving.Models;
+
+namespace KdServing.Serving.Tests.Hostile;
+
+/// <summary>The scan reads bytes that nobody vouches for: it refuses in words, quickly, or finds nothing wrong; it never breaks.</summary>
+public sealed class SpoiltGraphTests
+{
+    private const int Mutants = 5000;
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
+
+    [Theory]
+    [InlineData(StudentSignature.HeadFile)]
+    [InlineData(StudentSignature.UserEncoderFile)]
+    public void Spoilt_graphs_are_refused_or_harmless(string name)
+    {
+        using var folder = new TemporaryFolder();
+        using var sample = new SampleStudent("mlp");
+        var repository = new ModelRepository(folder["models"]);
+        var manifest = sample.Publish(repository);
+        var good = repository.ReadVerified(manifest, name);
+        var contract = name == StudentSignature.HeadFile ? GraphContract.Head(manifest.Signature) : GraphContract.UserEncoder(manifest.Signature);
+        OnnxScan.Require(contract, good);
+        var refused = 0;
+        for (var seed = 0; seed < Mutants; seed++)
+        {
+            var mutant = HostileBytes.Mutate(good, new Random(seed));
+            var started = Stopwatch.GetTimestamp();
+            try
+            {
+                OnnxScan.Require(contract, mutant);
+            }
+            catch (ContractException)
+            {
+                refused++;
+            }
+            catch (Exception e)
+            {
+                Assert.Fail($"mutant of seed {seed}: {e}");
+            }
+            Assert.True(Stopwatch.GetElapsedTime(started) < Limit, $"mutant of seed {seed} took {Stopwatch.GetElapsedTime(started)}");
+        }
+        Assert.True(refused > Mutants / 4, $"only {refused} of {Mutants} were refused");
+    }
+}
