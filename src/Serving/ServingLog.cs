@@ -38,4 +38,28 @@ internal static partial class ServingLog
 
     [LoggerMessage(40, LogLevel.Information, "stopping: requests in flight are answered, new ones are refused")]
     public static partial void Stopping(this ILogger log);
+
+    [LoggerMessage(50, LogLevel.Information, "item catalog: {Items} items restored from the snapshot of {Created:u}, the stream goes on after {Position}")]
+    public static partial void CatalogRestored(this ILogger log, int items, DateTimeOffset created, string position);
+
+    [LoggerMessage(51, LogLevel.Warning, "item catalog: snapshot {File} is not used: {Reason}")]
+    public static partial void SnapshotRefused(this ILogger log, string file, string reason);
+
+    [LoggerMessage(52, LogLevel.Warning, "item catalog: no snapshot written: {Reason}; the last one stays, the next is due in {Interval}")]
+    public static partial void SnapshotNotWritten(this ILogger log, string reason, TimeSpan interval);
+
+    [LoggerMessage(53, LogLevel.Warning, "item catalog: {Place} is left out: {Reason}")]
+    public static partial void ItemsRefused(this ILogger log, string place, string reason);
+
+    [LoggerMessage(54, LogLevel.Information, "item catalog: {Items} items from {File} ({Refused} lines or messages left out)")]
+    public static partial void ItemsFileRead(this ILogger log, int items, string file, long refused);
+
+    [LoggerMessage(55, LogLevel.Warning, "item catalog: the item stream was trimmed beyond {Position}, where this catalog stood; items put or removed in between are not known here: put every item again")]
+    public static partial void ItemsTrimmed(this ILogger log, string position);
+
+    [LoggerMessage(56, LogLevel.Information, "item catalog: version {Version} has {Share:P1} of the requested items after {Seconds:0.00} s; {Left} items follow in the background")]
+    public static partial void VectorsReady(this ILogger log, long version, double share, double seconds, int left);
+
+    [LoggerMessage(57, LogLevel.Error, "item catalog: the feed failed and begins again in {Delay}")]
+    public static partial void CatalogFeedFailed(this ILogger log, Exception exception, TimeSpan delay);
 }

@@ -143,6 +143,9 @@ public sealed unsafe class EmbeddingTable : IDisposable
         return new((float*)addresses[p] + (long)(row & mask) * Width, Width);
     }
 
+    /// <summary>Was the row written since the table was made or <see cref="TakeDirtyRows"/> was called? Of a fork: since it forked.</summary>
+    public bool IsDirty(int row) => (dirty[row >> 6] & (1UL << (row & 63))) != 0;
+
     /// <summary>A second table with the same rows, sharing every page; its own bitmap starts clean.</summary>
     public EmbeddingTable Fork()
     {

@@ -51,6 +51,37 @@ public static class ColumnReader
         }
     }
 
+    /// <summary>Raw ids of a hash or vocabulary column, strings as <see cref="FeatureHash.StringId"/>; [rows].</summary>
+    public static void ReadIds(Column column, Span<long> ids)
+    {
+        switch (column.ValuesCase)
+        {
+            case Column.ValuesOneofCase.RawInt64:
+                MemoryMarshal.Cast<byte, long>(column.RawInt64.Span).CopyTo(ids);
+                break;
+            case Column.ValuesOneofCase.Ints:
+                for (var r = 0; r < ids.Length; r++)
+                    ids[r] = column.Ints.Value[r];
+                break;
+            default:
+                for (var r = 0; r < ids.Length; r++)
+                    ids[r] = FeatureHash.StringId(column.Strings.Value[r]);
+                break;
+        }
+    }
+
+    /// <summary>Values of a numeric column as they were sent; [rows].</summary>
+    public static void ReadRaw(Column column, Span<float> values)
+    {
+        if (column.ValuesCase == Column.ValuesOneofCase.RawFloat32)
+        {
+            MemoryMarshal.Cast<byte, float>(column.RawFloat32.Span).CopyTo(values);
+            return;
+        }
+        for (var r = 0; r < values.Length; r++)
+            values[r] = column.Floats.Value[r];
+    }
+
     private static void HashRows(ReadOnlySpan<long> ids, Feature feature, Span<int> tableRows)
     {
         var (seed, buckets) = (feature.HashSeed, feature.Buckets);

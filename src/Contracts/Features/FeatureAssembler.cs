@@ -74,6 +74,23 @@ public sealed class FeatureAssembler(FeatureSchema schema, IReadOnlyList<Embeddi
         }
     }
 
+    /// <summary>A hash or vocabulary feature whose table rows are known: row n's floats go to n · <paramref name="stride"/> + offset.</summary>
+    public void GatherRows(Feature feature, ReadOnlySpan<int> tableRows, Span<float> destination, int stride) =>
+        Gather(tables[feature.Table], tableRows, destination, stride, feature.Offset);
+
+    /// <summary>A sequence feature of one row: the mean of its ids' rows, zero when there are none.</summary>
+    /// <param name="mean">[feature width], overwritten.</param>
+    public void MeanRow(Feature feature, ReadOnlySpan<long> ids, Span<float> mean)
+    {
+        var table = tables[feature.Table];
+        var used = ids[..Math.Min(ids.Length, feature.MaxLength)];
+        mean.Clear();
+        foreach (var id in used)
+            TensorPrimitives.Add(mean, table[feature.Row(id)], mean);
+        if (used.Length > 0)
+            TensorPrimitives.Divide(mean, used.Length, mean);
+    }
+
     private static unsafe void Gather(EmbeddingTable table, ReadOnlySpan<int> tableRows, Span<float> destination, int stride, int offset)
     {
         if (tableRows.IsEmpty)

@@ -14,6 +14,8 @@ public sealed class StreamKeys
         Swaps = $"kd:{model}:swaps";
         DeadLetters = $"kd:{model}:dead";
         Owner = $"kd:{model}:owner";
+        Items = $"kd:{model}:items";
+        DeadItems = $"kd:{model}:items_dead";
     }
 
     /// <summary>Stream of teacher records; each entry is <see cref="LogitEntry"/>.</summary>
@@ -33,4 +35,10 @@ public sealed class StreamKeys
 
     /// <summary>The Distiller that owns the model, with its fencing epoch.</summary>
     public RedisKey Owner { get; }
+
+    /// <summary>Stream of items put into and removed from the catalogs of the model's servers; each entry is <see cref="ItemEntry"/>.</summary>
+    public RedisKey Items { get; }
+
+    /// <summary>Stream of item batches that could not be applied: fields <c>id</c>, <c>reason</c>, <c>r</c> (the bytes).</summary>
+    public RedisKey DeadItems { get; }
 }

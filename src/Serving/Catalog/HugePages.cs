@@ -1,0 +1,26 @@
+using System.Runtime.InteropServices;
+
+namespace KdServing.Serving.Catalog;
+
+/// <summary>Native memory in 2 MiB pages where the kernel gives them (<c>madvise</c>); else plain memory.</summary>
+internal static unsafe partial class HugePages
+{
+    private const nuint PageBytes = 2 * 1024 * 1024;
+    private const int AdviseHugePage = 14; // MADV_HUGEPAGE
+
+    /// <summary>Not zeroed; freed by <see cref="NativeMemory.AlignedFree"/>.</summary>
+    public static nint Allocate(nuint bytes)
+    {
+        // A small catalog does not pay for a page of 2 MiB.
+        if (bytes < PageBytes)
+            return (nint)NativeMemory.AlignedAlloc(bytes, 64);
+        var address = NativeMemory.AlignedAlloc(bytes, PageBytes);
+        // Refused (a kernel without them): the memory is as good as any.
+        if (OperatingSystem.IsLinux())
+            _ = Advise(address, bytes, AdviseHugePage);
+        return (nint)address;
+    }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(void* address, nuint length, int advice);
+}

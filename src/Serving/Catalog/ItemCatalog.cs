@@ -1,0 +1,349 @@
+using System.Diagnostics;
+using KdServing.Contracts;
+using KdServing.Serving.Models;
+
+namespace KdServing.Serving.Catalog;
+
+/// <summary>The items of a model with their static features, and for every version alive their item vectors.</summary>
+/// <remarks>
+/// <para>One thread writes: <see cref="NicedThread"/>, so that it gives way to requests. Requests look up ids and read rows without a lock
+/// (<see cref="CatalogLookup"/>). Nothing they can see is changed in place: an item that changes gets another slot, encoded for every version
+/// alive before the index names it; the old slot is used again when no request of that time is left (<see cref="ReaderEpochs"/>).</para>
+/// <para>A version brings a store of vectors of its own (<see cref="VersionItems"/>), so the vectors of two versions can not meet in a reply.</para>
+/// <code>
+/// await catalog.OpenAsync(schema);                     // the first version is loaded: now features have a meaning
+/// await catalog.ApplyAsync(batch);                     // feed: items come and go
+/// await catalog.PrepareAsync(next, limit, stopping);   // loader, before the swap
+/// </code>
+/// </remarks>
+public sealed class ItemCatalog : IDisposable
+{
+    // A step of filling: short, so that items that arrive are not kept waiting.
+    private const int BatchesPerStep = 8;
+
+    private readonly NicedThread thread;
+    private readonly VectorStores stores = new();
+    private readonly ItemSlots slots;
+    private readonly ItemEncoder encoder = new();
+    private readonly List<VersionItems> versions = [];
+    private readonly Stack<VectorFill> fills = [];
+    private readonly Stack<CatalogLookup> idle = [];
+    private readonly Lock gate = new();
+    private readonly RefreshHistory history = new();
+    private readonly CatalogOptions options;
+    private FeatureSchema? schema;
+    private Task filling = Task.CompletedTask;
+    private bool isFilling;
+    private VectorFill? newest;
+    private long encodedByRequests;
+    private long unknown;
+
+    public ItemCatalog(CatalogOptions options, NicedThread thread)
+    {
+        this.options = options.Require();
+        this.thread = thread;
+        slots = new(Epochs);
+    }
+
+    /// <summary>Items held.</summary>
+    public int Count => Index.Count;
+
+    internal ReaderEpochs Epochs { get; } = new();
+
+    internal ItemIndex Index { get; } = new();
+
+    internal RequestCounts Counts { get; } = new();
+
+    internal ItemFeatures Features { get; private set; } = null!;
+
+    /// <summary>Runs on the catalog's thread between two steps of filling: where a test stops it.</summary>
+    internal Action? BetweenSteps { get; set; }
+
+    /// <summary>What the catalog holds and how far the newest version's vectors are.</summary>
+    public CatalogFigures Figures()
+    {
+        var fill = Volatile.Read(ref newest);
+        return new()
+        {
+            Items = Count,
+            Slots = slots.End,
+            Version = fill?.Version.Servable.Version ?? 0,
+            Encoding = fill?.Count ?? 0,
+            Left = fill?.Left ?? 0,
+            CoveredShare = fill?.Share ?? 1,
+            CoreSeconds = fill?.Spent.TotalSeconds ?? 0,
+            EncodedByRequests = Volatile.Read(ref encodedByRequests),
+            UnknownCandidates = Volatile.Read(ref unknown),
+            VectorBytes = stores.Bytes,
+            FeatureBytes = Features?.Bytes ?? 0,
+            IndexBytes = (long)Index.Capacity * ItemIndex.EntryBytes,
+        };
+    }
+
+    /// <summary>Says what the items' features are; the first version's schema does. Once.</summary>
+    public Task OpenAsync(FeatureSchema first) => OnThreadAsync(() =>
+    {
+        schema = first;
+        Features = new(new(first.Item));
+    });
+
+    /// <summary>Puts and removes items; done when requests see all of it.</summary>
+    /// <param name="batch">Validated.</param>
+    /// <exception cref="ContractException">The catalog would hold more items than it may; nothing is applied.</exception>
+    public Task<BatchOutcome> ApplyAsync(ItemBatch batch) => thread.RunAsync(() => Apply(batch));
+
+    /// <summary>Gives a loaded version its item vectors: those requested most first.</summary>
+    /// <returns>Completes when 99 % of the last minute's requested items are there, or at the limit; the rest follows in the background.</returns>
+    /// <exception cref="VersionRefusedException">The version's schema has other static item features, or its encoder makes vectors that are not finite.</exception>
+    public async Task PrepareAsync(Servable next, CancellationToken stopping)
+    {
+        var (fill, isFirst) = await thread.RunAsync(() => Begin(next));
+        if (isFirst)
+        {
+            lock (gate)
+                filling = FillAsync();
+        }
+        await Task.WhenAny(fill.Covered, Task.Delay(options.WaitLimit, stopping));
+        if (fill.Covered.IsFaulted)
+            await fill.Covered;
+        await OnThreadAsync(() => SetColdStart(fill.Version));
+    }
+
+    /// <summary>A look-up to use for one request; give it back with <see cref="Return"/>.</summary>
+    public CatalogLookup Rent()
+    {
+        lock (idle)
+        {
+            if (idle.TryPop(out var lookup))
+                return lookup;
+        }
+        return new(this);
+    }
+
+    public void Return(CatalogLookup lookup)
+    {
+        lookup.Release();
+        lock (idle)
+            idle.Push(lookup);
+    }
+
+    /// <summary>Completes when every version's vectors are there.</summary>
+    public Task FilledAsync()
+    {
+        lock (gate)
+            return filling;
+    }
+
+    /// <summary>Every item as it is now, in batches; on the catalog's thread, so that no item is missed or seen twice.</summary>
+    internal Task<List<ItemBatch>> ItemsAsync(int batchItems) => thread.RunAsync(() =>
+    {
+        var live = Enumerable.Range(0, slots.End).Where(slots.IsLive).ToList();
+        return live.Chunk(batchItems).Select(chunk => new ItemBatch
+        {
+            SchemaFingerprint = schema!.Fingerprint,
+            Put = { chunk.Select(slots.IdOf) },
+            Features = { Features.Columns(chunk) },
+        }).ToList();
+    });
+
+    /// <summary>Looks after the counts of requests: once a second, and once a window of them.</summary>
+    internal Task TickAsync(bool windowEnds) => OnThreadAsync(() =>
+    {
+        Counts.Adjust();
+        if (windowEnds)
+            Counts.Rotate();
+        slots.Reclaim();
+    });
+
+    internal void Release(VersionItems version)
+    {
+        lock (versions)
+            versions.Remove(version);
+        stores.Return(version.Vectors);
+    }
+
+    internal void NoteUnknown(int candidates) => Interlocked.Add(ref unknown, candidates);
+
+    internal void NoteEncodedByRequest(int items) => Interlocked.Add(ref encodedByRequests, items);
+
+    /// <summary>When no request and no version uses it any more.</summary>
+    public void Dispose()
+    {
+        while (idle.TryPop(out var lookup))
+            lookup.Dispose();
+        encoder.Dispose();
+        stores.Dispose();
+    }
+
+    private BatchOutcome Apply(ItemBatch batch)
+    {
+        if (slots.Live + batch.Put.Count > options.MaxItems)
+            throw new ContractException("put", $"the catalog holds {slots.Live} items and may hold {options.MaxItems}; raise --catalog-max-items or remove some");
+        var rows = ItemRows.From(batch, schema!.Item);
+        var fresh = new List<int>();
+        for (var r = 0; r < batch.Put.Count; r++)
+        {
+            var before = Index.Find(batch.Put[r]);
+            // Read again after a restart, or put again unchanged: nothing to do.
+            if (before >= 0 && Features.Equals(before, rows, r))
+                continue;
+            var slot = slots.Take(batch.Put[r]);
+            Features.Write(slot, rows, r);
+            Counts.Reserve(slots.End);
+            Counts.Move(before, slot);
+            history.Take(slot);
+            stores.Forget(slot);
+            fresh.Add(slot);
+        }
+        foreach (var version in Versions())
+            EncodeFor(version, fresh.ToArray());
+        var added = 0;
+        foreach (var slot in fresh)
+        {
+            var before = Index.Set(slots.IdOf(slot), slot);
+            if (before >= 0)
+                slots.Release(before);
+            else
+                added++;
+        }
+        var removed = 0;
+        foreach (var id in batch.Remove)
+        {
+            var before = Index.Remove(id);
+            if (before < 0)
+                continue;
+            slots.Release(before);
+            removed++;
+        }
+        slots.Reclaim();
+        return new(added, fresh.Count - added, removed, batch.Put.Count - fresh.Count);
+    }
+
+    private (VectorFill Fill, bool IsFirst) Begin(Servable next)
+    {
+        if (Features.Layout.Conflict(next.Schema) is { } conflict)
+            throw new VersionRefusedException(next.Version, $"schema {conflict}", isFinal: true, null);
+        var ordinal = history.Begin(next, Features, slots);
+        var vectors = stores.Take(next.Manifest.Signature.ItemVectorWidth, options.Format);
+        vectors.Adopt(ordinal, history.ChangedAt(slots));
+        var version = new VersionItems(this, next, vectors);
+        next.Items = version;
+        lock (versions)
+            versions.Add(version);
+        schema = next.Schema;
+        var fill = FillOrder.Make(version, slots, Counts);
+        fills.Push(fill);
+        Volatile.Write(ref newest, fill);
+        var isFirst = !isFilling;
+        isFilling = true;
+        return (fill, isFirst);
+    }
+
+    // The newest version first: those before it go on afterwards, as long as they live.
+    private async Task FillAsync()
+    {
+        while (await thread.RunAsync(FillStep))
+        {
+        }
+    }
+
+    private bool FillStep()
+    {
+        BetweenSteps?.Invoke();
+        isFilling = fills.TryPeek(out var fill);
+        if (fill is null)
+            return false;
+        var started = Stopwatch.GetTimestamp();
+        try
+        {
+            var alive = true;
+            for (var b = 0; b < BatchesPerStep && alive && fill.Left > 0; b++)
+                alive = EncodeFor(fill.Version, fill.Take(ItemEncoder.BatchItems));
+            if (fill.Left == 0 && alive)
+                fill.Version.Vectors.IsComplete = true;
+            fill.Spent += Stopwatch.GetElapsedTime(started);
+            fill.Report();
+            if (fill.Left == 0 || !alive)
+                fills.Pop();
+        }
+        catch (Exception e) when (e is NonFiniteScoreException or Microsoft.ML.OnnxRuntime.OnnxRuntimeException)
+        {
+            fills.Pop();
+            fill.Fail(new VersionRefusedException(fill.Version.Servable.Version, e.Message, isFinal: true, e));
+        }
+        return true;
+    }
+
+    // False when the version is gone: it must not be disposed while it encodes.
+    private bool EncodeFor(VersionItems version, ReadOnlySpan<int> wanted)
+    {
+        if (!version.Servable.Leases.TryAcquire())
+            return false;
+        try
+        {
+            var vectors = version.Vectors;
+            vectors.Reserve(slots.End);
+            Span<int> batch = stackalloc int[ItemEncoder.BatchItems];
+            for (var w = 0; w < wanted.Length;)
+            {
+                var count = 0;
+                for (; w < wanted.Length && count < batch.Length; w++)
+                {
+                    if (slots.IsLive(wanted[w]) && !vectors.Has(wanted[w]))
+                        batch[count++] = wanted[w];
+                }
+                if (count == 0)
+                    break;
+                var encoded = encoder.Encode(version, Features, batch[..count]);
+                for (var i = 0; i < count; i++)
+                    vectors.Write(batch[i], encoded.Slice(i * vectors.Width, vectors.Width));
+            }
+            return true;
+        }
+        finally
+        {
+            version.Servable.Leases.Release();
+        }
+    }
+
+    // The mean over a sample of the catalog; without any item, the item that has no feature.
+    private void SetColdStart(VersionItems version)
+    {
+        if (!version.Servable.Leases.TryAcquire())
+            return;
+        try
+        {
+            var vectors = version.Vectors;
+            var mean = encoder.EncodeNothing(version).ToArray();
+            var sample = ColdStart.Sample(slots, vectors);
+            if (sample.Count > 0)
+            {
+                Array.Clear(mean);
+                foreach (var slot in sample)
+                    vectors.AddTo(slot, mean);
+                for (var d = 0; d < mean.Length; d++)
+                    mean[d] /= sample.Count;
+            }
+            vectors.WriteColdStart(mean);
+        }
+        finally
+        {
+            version.Servable.Leases.Release();
+        }
+    }
+
+    private VersionItems[] Versions()
+    {
+        lock (versions)
+            return [.. versions];
+    }
+
+    private Task OnThreadAsync(Action step) => thread.RunAsync(() =>
+    {
+        step();
+        return true;
+    });
+}
+
+/// <summary>What a batch changed.</summary>
+public readonly record struct BatchOutcome(int Added, int Replaced, int Removed, int Unchanged);

@@ -1,0 +1,72 @@
+using KdServing.Serving.Models;
+
+namespace KdServing.Serving.Catalog;
+
+/// <summary>Vector memory, handed from version to version: the next version finds what the one before last has left, pages and valid rows alike. Any thread.</summary>
+internal sealed class VectorStores : IDisposable
+{
+    private readonly List<ItemVectors> all = [];
+    private readonly List<ItemVectors> free = [];
+    private readonly Lock gate = new();
+
+    /// <summary>Native memory of all of them.</summary>
+    public long Bytes
+    {
+        get
+        {
+            lock (gate)
+                return all.Sum(v => v.Bytes);
+        }
+    }
+
+    /// <summary>A store of this shape; the most recently used one if several are free, since it has most valid rows.</summary>
+    public ItemVectors Take(int width, ItemVectorFormat format)
+    {
+        lock (gate)
+        {
+            // Of another shape: a model that was made anew. It will not come back.
+            foreach (var odd in free.Where(v => v.Width != width || v.Format != format).ToList())
+            {
+                free.Remove(odd);
+                all.Remove(odd);
+                odd.Dispose();
+            }
+            if (free.MaxBy(v => v.Ordinal) is { } best)
+            {
+                free.Remove(best);
+                return best;
+            }
+            var made = new ItemVectors(width, format);
+            all.Add(made);
+            return made;
+        }
+    }
+
+    /// <summary>Nobody reads it any more.</summary>
+    public void Return(ItemVectors vectors)
+    {
+        lock (gate)
+            free.Add(vectors);
+    }
+
+    /// <summary>A slot is about to hold another item.</summary>
+    public void Forget(int slot)
+    {
+        lock (gate)
+        {
+            foreach (var vectors in all)
+                vectors.Forget(slot);
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (gate)
+        {
+            foreach (var vectors in all)
+                vectors.Dispose();
+            all.Clear();
+            free.Clear();
+        }
+    }
+}
