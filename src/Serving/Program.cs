@@ -1,6 +1,8 @@
 using System.CommandLine;
 using KdServing.Contracts;
 using KdServing.Serving;
+using KdServing.Serving.Catalog;
+using KdServing.Serving.Kernels;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
 using Microsoft.AspNetCore.Connections;
@@ -21,10 +23,16 @@ var maxCandidates = new Option<int>("--max-candidates") { Description = "Candida
 var concurrency = new Option<int>("--concurrency") { Description = "Requests scored at a time", DefaultValueFactory = _ => limits.Concurrency };
 var maxQueueMs = new Option<double>("--max-queue-ms") { Description = "Expected wait, in milliseconds, beyond which a request is refused at once", DefaultValueFactory = _ => limits.MaxQueueMs };
 var niceness = new Option<int>("--loader-niceness") { Description = "How much loading a version gives way to requests, 0 to 19", DefaultValueFactory = _ => 10 };
+var catalog = new Option<string?>("--catalog") { Description = "Folder of the item catalog's snapshots; requests may then send item ids instead of features; left out: no catalog" };
+var items = new Option<string?>("--items") { Description = "With --catalog: bulk file of items (.jsonl, or delimited protobuf), read at the start and whenever it is replaced" };
+var catalogVectors = new Option<ItemVectorFormat>("--catalog-vectors") { Description = "With --catalog: what item vectors are kept as, float32 or bfloat16 (half the memory)", DefaultValueFactory = _ => ItemVectorFormat.Float32 };
+var catalogWaitMs = new Option<int>("--catalog-wait-ms") { Description = "With --catalog: longest time a new version waits for the vectors of 99 % of the requested items", DefaultValueFactory = _ => 5000 };
+var catalogMaxItems = new Option<int>("--catalog-max-items") { Description = "With --catalog: items it may hold", DefaultValueFactory = _ => 10_000_000 };
 
 var command = new RootCommand("Ranks candidates with the newest good version of a student model, over gRPC.")
 {
     repository, model, address, port, httpPort, redis, device, status, maxCandidates, concurrency, maxQueueMs, niceness,
+    catalog, items, catalogVectors, catalogWaitMs, catalogMaxItems,
 };
 command.SetAction((arguments, _) => ServeAsync(new()
 {
@@ -37,6 +45,14 @@ command.SetAction((arguments, _) => ServeAsync(new()
     Device = arguments.GetValue(device),
     StatusFile = arguments.GetValue(status),
     LoaderNiceness = arguments.GetValue(niceness),
+    Catalog = arguments.GetValue(catalog) is not { } folder ? null : new()
+    {
+        Folder = folder,
+        ItemsFile = arguments.GetValue(items),
+        Format = arguments.GetValue(catalogVectors),
+        WaitLimit = TimeSpan.FromMilliseconds(arguments.GetValue(catalogWaitMs)),
+        MaxItems = arguments.GetValue(catalogMaxItems),
+    },
     Limits = new()
     {
         MaxCandidates = arguments.GetValue(maxCandidates),

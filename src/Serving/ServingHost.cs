@@ -1,5 +1,6 @@
 using System.Net;
 using KdServing.Contracts;
+using KdServing.Serving.Catalog;
 using KdServing.Serving.Health;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
@@ -21,13 +22,15 @@ public sealed class ServingHost : IAsyncDisposable
     private readonly WebApplication app;
     private readonly InferenceRuntime runtime;
     private readonly NicedThread thread;
+    private readonly NicedThread? catalogThread;
     private readonly ConnectionMultiplexer? redis;
 
-    private ServingHost(WebApplication app, InferenceRuntime runtime, NicedThread thread, ConnectionMultiplexer? redis)
+    private ServingHost(WebApplication app, InferenceRuntime runtime, NicedThread thread, NicedThread? catalogThread, ConnectionMultiplexer? redis)
     {
         this.app = app;
         this.runtime = runtime;
         this.thread = thread;
+        this.catalogThread = catalogThread;
         this.redis = redis;
     }
 
@@ -50,8 +53,9 @@ public sealed class ServingHost : IAsyncDisposable
         var runtime = InferenceRuntime.Open(options.Device);
         var redis = options.Redis is null ? null : await ConnectAsync(options.Redis);
         var thread = new NicedThread("kd-loader", options.LoaderNiceness);
-        var app = Build(options, runtime, thread, redis, logging);
-        var host = new ServingHost(app, runtime, thread, redis);
+        var catalogThread = options.Catalog is null ? null : new NicedThread("kd-catalog", options.LoaderNiceness);
+        var app = Build(options, runtime, thread, catalogThread, redis, logging);
+        var host = new ServingHost(app, runtime, thread, catalogThread, redis);
         try
         {
             await host.ListenAsync(options);
@@ -85,6 +89,7 @@ public sealed class ServingHost : IAsyncDisposable
             await FreeAsync(servable);
         await app.DisposeAsync();
         thread.Dispose();
+        catalogThread?.Dispose();
         // Dispose of release 1.2.6 waits out its timeout when Redis is away.
         redis?.Close(allowCommandsToComplete: false);
         runtime.Dispose();
@@ -115,8 +120,8 @@ public sealed class ServingHost : IAsyncDisposable
         log.Started(options.Model, options.Repository, Port, HttpPort is { } http ? $"http://{options.Address}:{http}/" : "off");
     }
 
-    private static WebApplication Build(ServingOptions options, InferenceRuntime runtime, NicedThread thread, ConnectionMultiplexer? redis,
-        Action<ILoggingBuilder>? logging)
+    private static WebApplication Build(ServingOptions options, InferenceRuntime runtime, NicedThread thread, NicedThread? catalogThread,
+        ConnectionMultiplexer? redis, Action<ILoggingBuilder>? logging)
     {
         var builder = WebApplication.CreateEmptyBuilder(new() { ApplicationName = typeof(ServingHost).Assembly.GetName().Name });
         builder.WebHost.UseKestrelCore();
@@ -126,6 +131,8 @@ public sealed class ServingHost : IAsyncDisposable
         builder.Services.AddRoutingCore();
         builder.Services.AddGrpc();
         AddParts(builder.Services, options, runtime, thread, redis);
+        if (options.Catalog is not null)
+            AddCatalog(builder.Services, options, options.Catalog, catalogThread!, redis);
 
         var app = builder.Build();
         if (options.HttpPort is not null)
@@ -155,7 +162,9 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton<RankingMetrics>();
         services.AddSingleton(p => new PrometheusText(p.GetRequiredService<RankingMetrics>().Meter));
         services.AddSingleton(p => new LatencySeries(p.GetRequiredService<RankingMetrics>().Latency));
-        services.AddSingleton<RankingService>();
+        services.AddSingleton(p => new RankingService(p.GetRequiredService<RankingModel>(), p.GetRequiredService<ServableSlot>(), options.Limits,
+            p.GetRequiredService<AdmissionGate>(), p.GetRequiredService<RecentRequests>(), p.GetRequiredService<RankingMetrics>(),
+            p.GetService<ItemCatalog>(), p.GetRequiredService<IHostApplicationLifetime>(), p.GetRequiredService<ILogger<RankingService>>()));
         services.AddSingleton<HealthService>();
         services.AddSingleton<ReflectionService>();
         services.AddSingleton<ServingStatus>();
@@ -163,7 +172,7 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton(p => new ServableLoader(repository, runtime, p.GetRequiredService<ScoringBufferPool>(),
             p.GetRequiredService<RecentRequests>(), options.WarmUpLimit));
         services.AddSingleton(p => new ModelSource(options.Model, repository, p.GetRequiredService<ServableLoader>(), thread,
-            p.GetRequiredService<ServableSlot>(), p.GetRequiredService<SwapLedger>(), Feed(p), options.LookInterval, p.GetRequiredService<ILogger<ModelSource>>()));
+            p.GetRequiredService<ServableSlot>(), p.GetRequiredService<SwapLedger>(), Feed(p), p.GetService<CatalogFeed>(), options.LookInterval, p.GetRequiredService<ILogger<ModelSource>>()));
         services.AddHostedService(p => p.GetRequiredService<ModelSource>());
         services.AddHostedService(p => p.GetRequiredService<LatencySeries>());
         if (options.StatusFile is { } file)
@@ -171,6 +180,15 @@ public sealed class ServingHost : IAsyncDisposable
 
         AnnouncementFeed? Feed(IServiceProvider p) => redis is null ? null : new(new(redis.GetDatabase(), options.Model), options.Redis!,
             $"{Environment.MachineName}:{Environment.ProcessId}", p.GetRequiredService<ILogger<AnnouncementFeed>>());
+    }
+
+    private static void AddCatalog(IServiceCollection services, ServingOptions options, CatalogOptions catalog, NicedThread thread,
+        ConnectionMultiplexer? redis)
+    {
+        services.AddSingleton(new ItemCatalog(catalog, thread));
+        services.AddSingleton(p => new CatalogFeed(options.Model, p.GetRequiredService<ItemCatalog>(), catalog,
+            redis is null ? null : new(redis.GetDatabase(), options.Model), p.GetRequiredService<ILogger<CatalogFeed>>()));
+        services.AddHostedService(p => p.GetRequiredService<CatalogFeed>());
     }
 
     private static void ConfigureKestrel(WebApplicationBuilder builder, ServingOptions options) => builder.WebHost.ConfigureKestrel(kestrel =>

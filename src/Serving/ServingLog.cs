@@ -54,7 +54,7 @@ internal static partial class ServingLog
     [LoggerMessage(54, LogLevel.Information, "item catalog: {Items} items from {File} ({Refused} lines or messages left out)")]
     public static partial void ItemsFileRead(this ILogger log, int items, string file, long refused);
 
-    [LoggerMessage(55, LogLevel.Warning, "item catalog: the item stream was trimmed beyond {Position}, where this catalog stood; items put or removed in between are not known here: put every item again")]
+    [LoggerMessage(55, LogLevel.Warning, "item catalog: the item stream was trimmed beyond {Position}, where this catalog stood; if items were put or removed in between they are not known here, and every item must be put again")]
     public static partial void ItemsTrimmed(this ILogger log, string position);
 
     [LoggerMessage(56, LogLevel.Information, "item catalog: version {Version} has {Share:P1} of the requested items after {Seconds:0.00} s; {Left} items follow in the background")]

@@ -1,4 +1,5 @@
 using KdServing.Contracts;
+using KdServing.Serving.Catalog;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
 
@@ -43,6 +44,9 @@ public sealed record ServingOptions
 
     public RankingLimits Limits { get; init; } = new();
 
+    /// <summary>Null: no item catalog; requests bring their items' features.</summary>
+    public CatalogOptions? Catalog { get; init; }
+
     /// <exception cref="ContractException">An option makes no sense; names it as the command line does.</exception>
     public ServingOptions Require()
     {
@@ -60,6 +64,7 @@ public sealed record ServingOptions
         RequireRange(Limits.Concurrency, 1, 1024, "--concurrency");
         if (!(Limits.MaxQueueMs >= 0))
             throw new ContractException("--max-queue-ms", "must be 0 or more");
+        Catalog?.Require();
         return this;
     }
 

@@ -233,14 +233,15 @@ public sealed class CatalogFeed : BackgroundService
         try
         {
             var now = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
+            changed = false;
             // The position first: entries applied meanwhile are read again after a restart.
             var header = new SnapshotHeader(model, position.ToString(), catalog.Count, now, fileRead);
-            snapshots.Write(header, await catalog.ItemsAsync(SnapshotBatchItems));
-            changed = false;
+            await Task.Run(() => snapshots.Write(header, catalog.Items(SnapshotBatchItems)));
             snapshotMs = now;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            changed = true;
             log.SnapshotNotWritten(e.Message, options.SnapshotInterval);
         }
     }

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using KdServing.Contracts;
+using KdServing.Serving.Kernels;
 using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Catalog;

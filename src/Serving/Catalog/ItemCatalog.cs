@@ -134,17 +134,18 @@ public sealed class ItemCatalog : IDisposable
             return filling;
     }
 
-    /// <summary>Every item as it is now, in batches; on the catalog's thread, so that no item is missed or seen twice.</summary>
-    internal Task<List<ItemBatch>> ItemsAsync(int batchItems) => thread.RunAsync(() =>
+    /// <summary>Every item, a batch at a time; not on the catalog's thread.</summary>
+    /// <remarks>Items that change while this runs may be missing or be there twice: whoever reads on from where the stream stood before has them right.</remarks>
+    internal IEnumerable<ItemBatch> Items(int batchSlots)
     {
-        var live = Enumerable.Range(0, slots.End).Where(slots.IsLive).ToList();
-        return live.Chunk(batchItems).Select(chunk => new ItemBatch
+        for (var first = 0; first < slots.End; first += batchSlots)
         {
-            SchemaFingerprint = schema!.Fingerprint,
-            Put = { chunk.Select(slots.IdOf) },
-            Features = { Features.Columns(chunk) },
-        }).ToList();
-    });
+            var from = first;
+            var batch = thread.RunAsync(() => ItemsOf(from, Math.Min(from + batchSlots, slots.End))).GetAwaiter().GetResult();
+            if (batch.Put.Count > 0)
+                yield return batch;
+        }
+    }
 
     /// <summary>Looks after the counts of requests: once a second, and once a window of them.</summary>
     internal Task TickAsync(bool windowEnds) => OnThreadAsync(() =>
@@ -330,6 +331,15 @@ public sealed class ItemCatalog : IDisposable
         {
             version.Servable.Leases.Release();
         }
+    }
+
+    private ItemBatch ItemsOf(int first, int end)
+    {
+        var live = Enumerable.Range(first, end - first).Where(slots.IsLive).ToList();
+        var batch = new ItemBatch { Put = { live.Select(slots.IdOf) } };
+        if (live.Count > 0)
+            batch.Features.AddRange(Features.Columns(live));
+        return batch;
     }
 
     private VersionItems[] Versions()

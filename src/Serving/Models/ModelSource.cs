@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using KdServing.Contracts;
+using KdServing.Serving.Catalog;
 using KdServing.Serving.Status;
 
 namespace KdServing.Serving.Models;
@@ -23,6 +24,7 @@ public sealed class ModelSource : BackgroundService
     private readonly ServableSlot slot;
     private readonly SwapLedger ledger;
     private readonly AnnouncementFeed? announcements;
+    private readonly CatalogFeed? catalog;
     private readonly TimeSpan interval;
     private readonly ILogger<ModelSource> log;
     private readonly Dictionary<long, long> retryAt = [];
@@ -30,9 +32,10 @@ public sealed class ModelSource : BackgroundService
     private string? lastFault;
 
     /// <param name="announcements">Null: the folder is all there is.</param>
+    /// <param name="catalog">Gives each version its item vectors before it serves; null: no item catalog.</param>
     /// <param name="interval">Time between two looks for a new version.</param>
     public ModelSource(string model, ModelRepository repository, ServableLoader loader, NicedThread thread, ServableSlot slot,
-        SwapLedger ledger, AnnouncementFeed? announcements, TimeSpan interval, ILogger<ModelSource> log)
+        SwapLedger ledger, AnnouncementFeed? announcements, CatalogFeed? catalog, TimeSpan interval, ILogger<ModelSource> log)
     {
         this.model = model;
         this.repository = repository;
@@ -41,6 +44,7 @@ public sealed class ModelSource : BackgroundService
         this.slot = slot;
         this.ledger = ledger;
         this.announcements = announcements;
+        this.catalog = catalog;
         this.interval = interval;
         this.log = log;
     }
@@ -76,7 +80,7 @@ public sealed class ModelSource : BackgroundService
     {
         while (!stopping.IsCancellationRequested && NextVersion() is { } version)
         {
-            if (await TryServeAsync(version))
+            if (await TryServeAsync(version, stopping))
                 return;
         }
     }
@@ -100,7 +104,7 @@ public sealed class ModelSource : BackgroundService
     private bool IsRefused(long version) =>
         Refused.ContainsKey(version) && (!retryAt.TryGetValue(version, out var time) || Environment.TickCount64 < time);
 
-    private async Task<bool> TryServeAsync(long version)
+    private async Task<bool> TryServeAsync(long version, CancellationToken stopping)
     {
         var current = slot.Current;
         var entry = ledger.Begin(new()
@@ -114,6 +118,7 @@ public sealed class ModelSource : BackgroundService
         try
         {
             next = await thread.RunAsync(() => Prepare(version, current, entry));
+            await GiveVectorsAsync(next, entry, stopping);
         }
         catch (VersionRefusedException e)
         {
@@ -157,6 +162,26 @@ public sealed class ModelSource : BackgroundService
         catch
         {
             servable.Dispose();
+            throw;
+        }
+    }
+
+    private async Task GiveVectorsAsync(Servable next, long entry, CancellationToken stopping)
+    {
+        if (catalog is null)
+            return;
+        var started = Stopwatch.GetTimestamp();
+        try
+        {
+            await catalog.PrepareAsync(next, stopping);
+            var vectorsMs = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+            ledger.Update(entry, e => e with { VectorsMs = vectorsMs });
+        }
+        catch
+        {
+            // The catalog's thread may just be encoding with it.
+            await next.RetireAsync();
+            next.Dispose();
             throw;
         }
     }

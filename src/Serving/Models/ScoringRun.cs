@@ -107,6 +107,19 @@ public sealed unsafe class ScoringRun : IDisposable
         }
     }
 
+    /// <summary>Takes candidates out of what was scored: logit minus infinity, score 0.</summary>
+    internal unsafe void Exclude(ReadOnlySpan<int> candidates)
+    {
+        foreach (var candidate in candidates)
+        {
+            for (var t = 0; t < targets; t++)
+            {
+                Buffers.Logits.Floats[(long)candidate * targets + t] = float.NegativeInfinity;
+                Buffers.Scores.Floats[(long)candidate * targets + t] = 0;
+            }
+        }
+    }
+
     /// <summary>Frees what is bound to the version; its buffers are the caller's again.</summary>
     public void Dispose() => FreeGraphs();
 

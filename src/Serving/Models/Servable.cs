@@ -1,5 +1,6 @@
 using System.Numerics;
 using KdServing.Contracts;
+using KdServing.Serving.Catalog;
 using KdServing.Serving.Kernels;
 using KdServing.Serving.Wire;
 
@@ -66,6 +67,12 @@ public sealed class Servable : IDisposable
 
     /// <summary>The trainer's sample requests: always of this version's schema, so good to warm it up with.</summary>
     internal IReadOnlyList<RankRequest> GoldenRequests { get; }
+
+    /// <summary>The version whose rows this one's build on; null when it read whole tables.</summary>
+    internal VersionManifest? RowsFrom { get; init; }
+
+    /// <summary>Its item vectors, when the server has a catalog; set before it serves.</summary>
+    internal VersionItems? Items { get; set; }
 
     /// <summary>The rows, for the next version to fork.</summary>
     internal IReadOnlyList<EmbeddingTable> Tables => tables;
@@ -206,6 +213,7 @@ public sealed class Servable : IDisposable
             run.Dispose();
             pool.Return(run.Buffers);
         }
+        Items?.Dispose();
         graphs.Dispose();
         kernel?.Dispose();
         foreach (var table in tables)

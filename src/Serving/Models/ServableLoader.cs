@@ -31,8 +31,8 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
             Servable? servable = null;
             try
             {
-                servable = new(manifest, schema, ReadRows(manifest, schema, held), graphs,
-                    [.. golden.Cases.Select(c => c.Request)], pool);
+                var tables = ReadRows(manifest, schema, held, out var rowsFrom);
+                servable = new(manifest, schema, tables, graphs, [.. golden.Cases.Select(c => c.Request)], pool) { RowsFrom = rowsFrom };
                 EngineParity.Choose(servable, golden);
                 GoldenParity.Require(servable, golden);
                 return servable;
@@ -104,10 +104,11 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
         }
     }
 
-    private IReadOnlyList<EmbeddingTable> ReadRows(VersionManifest manifest, FeatureSchema schema, Servable? held)
+    private IReadOnlyList<EmbeddingTable> ReadRows(VersionManifest manifest, FeatureSchema schema, Servable? held, out VersionManifest? rowsFrom)
     {
         var chain = repository.Chain(manifest);
         var next = held is null ? 0 : IndexOf(chain, held.Manifest) + 1;
+        rowsFrom = next > 0 ? held!.Manifest : null;
         var tables = new List<EmbeddingTable>();
         try
         {

@@ -8,16 +8,21 @@ namespace KdServing.Serving.Ranking;
 /// <summary>Makes the reply of a scored request.</summary>
 internal static class RankReplies
 {
-    public static RankedReply From(RankRequest request, Servable servable, ScoringRun run, string model)
+    /// <param name="excluded">Candidates that are reported instead of scored, ascending.</param>
+    public static RankedReply From(RankRequest request, Servable servable, ScoringRun run, string model, ReadOnlySpan<int> excluded)
     {
         var reply = RankedReply.Rent();
         reply.Header.RequestId = request.RequestId;
         reply.Header.Model = model;
         reply.Header.Version = servable.Version;
         reply.Header.WatermarkMs = servable.Manifest.WatermarkMs;
-        var best = ArrayPool<int>.Shared.Rent(request.TopK);
-        var index = best.AsSpan(0, request.TopK);
-        if (request.TopK > 0)
+        foreach (var candidate in excluded)
+            reply.Header.Unknown.Add(candidate);
+        // What is excluded has the lowest logit: it can not be among so many.
+        var chosen = Math.Min(request.TopK, run.Candidates - excluded.Length);
+        var best = ArrayPool<int>.Shared.Rent(chosen);
+        var index = best.AsSpan(0, chosen);
+        if (chosen > 0)
             SelectBest(request, servable, run, index);
         reply.AddIndex(index);
         var targets = servable.Schema.Targets;
@@ -53,5 +58,5 @@ internal static class RankReplies
     }
 
     private static void AddTarget(RankRequest request, ScoringRun run, RankedReply reply, ReadOnlySpan<int> index, string name, int target, int targets) =>
-        reply.AddTarget(name, run.Scores[target..], request.WithLogits ? run.Logits[target..] : default, targets, run.Candidates, index);
+        reply.AddTarget(name, run.Scores[target..], request.WithLogits ? run.Logits[target..] : default, targets, request.TopK > 0 ? index.Length : run.Candidates, index);
 }

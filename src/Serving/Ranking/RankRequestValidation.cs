@@ -33,7 +33,8 @@ internal static class RankRequestValidation
 
     /// <summary>What depends on the version that will score it.</summary>
     /// <exception cref="ContractException">A target is unknown or named twice.</exception>
-    /// <exception cref="RpcException">FAILED_PRECONDITION: pinned to another version, or written for another schema.</exception>
+    /// <exception cref="RpcException">FAILED_PRECONDITION: pinned to another version, written for another schema, or by item ids
+    /// where there is no catalog.</exception>
     public static void Require(RankRequest request, Servable servable)
     {
         if (request.Version != 0 && request.Version != servable.Version)
@@ -46,6 +47,11 @@ internal static class RankRequestValidation
             throw new RpcException(new(StatusCode.FailedPrecondition,
                 $"schema_fingerprint: {request.SchemaFingerprint:x16} is not that of schema '{servable.Schema.Name}' ({servable.Schema.Fingerprint:x16}) "
                 + $"of version {servable.Version}; use the schema.json the model was trained with"));
+        }
+        if (request.Catalog is not null && servable.Items is null)
+        {
+            throw new RpcException(new(StatusCode.FailedPrecondition,
+                "catalog: this server has no item catalog (it was started without --catalog); send the items' features in 'item'"));
         }
         for (var t = 0; t < request.Targets.Count; t++)
         {

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Grpc.Core;
 using KdServing.Contracts;
+using KdServing.Serving.Catalog;
 using KdServing.Serving.Models;
 using KdServing.Serving.Status;
 using KdServing.Serving.Wire;
@@ -11,7 +12,7 @@ namespace KdServing.Serving.Ranking;
 
 /// <summary>The <c>Ranking</c> service: validate, acquire, score, select, reply.</summary>
 public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, RecentRequests recent,
-    RankingMetrics metrics, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
+    RankingMetrics metrics, ItemCatalog? catalog, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
 {
     private const string PushbackTrailer = "grpc-retry-pushback-ms";
 
@@ -81,14 +82,34 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
             var run = servable.Rent();
             try
             {
+                if (call.Header.Catalog is not null)
+                    return ScoreCatalog(call, servable, run, budget);
                 servable.Score(call, run, budget);
                 recent.Offer(call);
-                return RankReplies.From(call.Header, servable, run, model.Name);
+                return RankReplies.From(call.Header, servable, run, model.Name, []);
             }
             finally
             {
                 servable.Return(run);
             }
+        }
+    }
+
+    private RankedReply ScoreCatalog(RankCall call, Servable servable, ScoringRun run, in CallBudget budget)
+    {
+        var request = call.Header;
+        var lookup = catalog!.Rent();
+        try
+        {
+            lookup.Resolve(servable.Items!, request.Catalog, request.CandidateCount, budget);
+            servable.Score(call, lookup.Vectors, lookup.Format, run, budget);
+            var excluded = request.Catalog.Unknown == UnknownItems.Report ? lookup.Unknown : [];
+            run.Exclude(excluded);
+            return RankReplies.From(request, servable, run, model.Name, excluded);
+        }
+        finally
+        {
+            catalog.Return(lookup);
         }
     }
 

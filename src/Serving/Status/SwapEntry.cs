@@ -25,6 +25,9 @@ public sealed record SwapEntry
 
     public double? WarmMs { get; init; }
 
+    /// <summary>Waiting for the item catalog's vectors of this version; null without a catalog.</summary>
+    public double? VectorsMs { get; init; }
+
     /// <summary>Exchanging the field requests read.</summary>
     public double? SwapMs { get; init; }
 
