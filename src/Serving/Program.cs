@@ -1,7 +1,6 @@
 using System.CommandLine;
 using KdServing.Contracts;
 using KdServing.Serving;
-using KdServing.Serving.Catalog;
 using KdServing.Serving.Kernels;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;

@@ -1,5 +1,6 @@
 using Grpc.Net.Client;
 using KdServing.Contracts;
+using KdServing.Serving.Catalog;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
 using KdServing.Serving.Status;
@@ -44,8 +45,14 @@ public sealed class RunningServer : IAsyncDisposable
 
     public ModelSource Source => host.Services.GetRequiredService<ModelSource>();
 
+    public ItemCatalog Catalog => host.Services.GetRequiredService<ItemCatalog>();
+
+    public CatalogFeed Items => host.Services.GetRequiredService<CatalogFeed>();
+
     /// <param name="sample">Published before the server starts; null: a server without a version.</param>
-    public static async Task<RunningServer> StartAsync(SampleStudent? sample, RankingLimits? limits = null, string? redis = null)
+    /// <param name="catalog">The item catalog's options; null: a server without one.</param>
+    public static async Task<RunningServer> StartAsync(SampleStudent? sample, RankingLimits? limits = null, string? redis = null,
+        CatalogOptions? catalog = null)
     {
         var folder = new TemporaryFolder();
         sample?.Publish(new(folder["models"]));
@@ -57,6 +64,7 @@ public sealed class RunningServer : IAsyncDisposable
             HttpPort = 0,
             Redis = redis,
             Limits = limits ?? new(),
+            Catalog = catalog,
             LookInterval = TimeSpan.FromMilliseconds(10),
             WarmUpLimit = TimeSpan.FromMilliseconds(100),
         }, l => l.AddProvider(log));

@@ -1,3 +1,4 @@
+using System.Text;
 using Google.Protobuf;
 using StackExchange.Redis;
 
@@ -55,7 +56,7 @@ public sealed class ItemStream(IDatabase redis, string model)
         try
         {
             // Under the entry's own id, which Redis takes only once.
-            await redis.ExecuteAsync("XADD", keys.DeadItems, "MAXLEN", "~", KeptDeadLetters, id.ToString(), "id", id.ToString(), "reason", reason, "r", bytes ?? []);
+            await redis.ExecuteAsync("XADD", keys.DeadItems, "MAXLEN", "~", KeptDeadLetters, id.ToString(), "id", id.ToString(), "reason", reason, "r", (RedisValue)(bytes ?? []));
         }
         catch (RedisServerException e) when (e.Message.Contains("equal or smaller", StringComparison.Ordinal))
         {
@@ -71,7 +72,7 @@ public sealed class ItemStream(IDatabase redis, string model)
         if (newest.Length == 0)
             return (count, null);
         var fields = (RedisResult[])((RedisResult[])newest[0]!)[1]!;
-        return (count, $"entry {(string?)Field(fields, "id")}: {(string?)Field(fields, "reason")}");
+        return (count, $"entry {Encoding.UTF8.GetString(Field(fields, "id") ?? [])}: {Encoding.UTF8.GetString(Field(fields, "reason") ?? [])}");
     }
 
     /// <summary>Removes entries before one; servers that have not read them need every item put again.</summary>
@@ -89,10 +90,10 @@ public sealed class ItemStream(IDatabase redis, string model)
     {
         var id = StreamId.Parse((string)entry[0]!);
         var fields = (RedisResult[])entry[1]!;
-        var bytes = (byte[]?)Field(fields, (string)ItemEntry.BatchField!);
+        var bytes = Field(fields, (string)ItemEntry.BatchField!);
         try
         {
-            return new(id, ItemEntry.Parse((byte[]?)Field(fields, (string)ItemEntry.FormatField!), bytes, schema), null, bytes);
+            return new(id, ItemEntry.Parse(Field(fields, (string)ItemEntry.FormatField!), bytes, schema), null, bytes);
         }
         catch (ContractException e)
         {
@@ -100,12 +101,12 @@ public sealed class ItemStream(IDatabase redis, string model)
         }
     }
 
-    private static RedisResult? Field(RedisResult[] fields, string name)
+    private static byte[]? Field(RedisResult[] fields, string name)
     {
         for (var i = 0; i + 1 < fields.Length; i += 2)
         {
             if ((string?)fields[i] == name)
-                return fields[i + 1];
+                return (byte[]?)fields[i + 1];
         }
         return null;
     }

@@ -1,6 +1,5 @@
 using KdServing.Contracts;
 using KdServing.Serving.Kernels;
-using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Catalog;
 

@@ -56,8 +56,8 @@ public sealed class ItemCatalog : IDisposable
 
     internal ItemFeatures Features { get; private set; } = null!;
 
-    /// <summary>Runs on the catalog's thread between two steps of filling: where a test stops it.</summary>
-    internal Action? BetweenSteps { get; set; }
+    /// <summary>Awaited before each step of filling: where a test holds it. Other work of the catalog's thread goes on.</summary>
+    internal Func<Task>? BeforeStep { get; set; }
 
     /// <summary>What the catalog holds and how far the newest version's vectors are.</summary>
     public CatalogFigures Figures()
@@ -243,14 +243,16 @@ public sealed class ItemCatalog : IDisposable
     // The newest version first: those before it go on afterwards, as long as they live.
     private async Task FillAsync()
     {
-        while (await thread.RunAsync(FillStep))
+        do
         {
+            if (BeforeStep is { } hold)
+                await hold();
         }
+        while (await thread.RunAsync(FillStep));
     }
 
     private bool FillStep()
     {
-        BetweenSteps?.Invoke();
         isFilling = fills.TryPeek(out var fill);
         if (fill is null)
             return false;

@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using KdServing.Serving.Kernels;
-using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Catalog;
 

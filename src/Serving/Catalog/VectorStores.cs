@@ -1,5 +1,4 @@
 using KdServing.Serving.Kernels;
-using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Catalog;
 
