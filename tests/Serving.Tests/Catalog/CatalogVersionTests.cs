@@ -1,4 +1,3 @@
-using KdServing.Contracts;
 using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Tests.Catalog;

@@ -1,7 +1,6 @@
 using KdServing.Contracts;
 using KdServing.Serving.Catalog;
 using KdServing.Serving.Models;
-using KdServing.Serving.Tests.Models;
 
 namespace KdServing.Serving.Tests.Catalog;
 
