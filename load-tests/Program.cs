@@ -1,6 +1,7 @@
 using System.CommandLine;
 using KdServing.LoadTests.Chaos;
 using KdServing.LoadTests.Demo;
+using KdServing.LoadTests.Load;
 using KdServing.LoadTests.Teaching;
 using KdServing.LoadTests.Traffic;
 

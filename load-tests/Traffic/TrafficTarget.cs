@@ -23,6 +23,7 @@ internal sealed class TrafficTarget
         DefaultValueFactory = _ => "synthetic",
     };
 
+    private readonly Option<string?> _schema = new("--schema") { Description = "Instead of data: random values for this schema.json, e.g. that of a version's folder." };
     private readonly Option<string?> _samples = new("--samples") { Description = "Folder of the samples. Default: found above the current folder." };
     private readonly Option<string> _model = new("--model") { Description = "Model to ask for. Default: the server's only one.", DefaultValueFactory = _ => "" };
     private readonly Option<int> _candidates = new("--candidates") { Description = "Candidates a request.", DefaultValueFactory = _ => 500 };
@@ -53,7 +54,7 @@ internal sealed class TrafficTarget
 
     public void AddTo(Command command)
     {
-        foreach (var option in new Option[] { _address, _data, _samples, _model, _candidates, _recordsPerSecond, _fromEventTime, _arrivals, _inFlight, _deadline, _allowRollback, _seed })
+        foreach (var option in new Option[] { _address, _data, _schema, _samples, _model, _candidates, _recordsPerSecond, _fromEventTime, _arrivals, _inFlight, _deadline, _allowRollback, _seed })
             command.Add(option);
     }
 
@@ -73,17 +74,25 @@ internal sealed class TrafficTarget
     /// <summary>Opens the data; requests carry the fingerprint of the sample's schema.json, so that a skew is refused by the server.</summary>
     public RankingRequests Requests(ParseResult parsed)
     {
-        var reader = DatasetReader.Open(parsed.GetValue(_data)!, parsed.GetValue(_samples) ?? SampleCatalog.FindRoot());
-        return RankingRequests.Open(reader, new RequestOptions
+        var schema = Schema(parsed);
+        var options = new RequestOptions
         {
             Candidates = parsed.GetValue(_candidates),
             Model = parsed.GetValue(_model)!,
-            SchemaFingerprint = FeatureSchema.Load(Path.Combine(reader.SamplePath, "schema.json")).Fingerprint,
+            SchemaFingerprint = schema.Fingerprint,
             RecordsPerSecond = parsed.GetValue(_recordsPerSecond),
             FromEventTimeMs = parsed.GetValue(_fromEventTime),
             Seed = parsed.GetValue(_seed),
-        });
+        };
+        if (parsed.GetValue(_schema) is null)
+            return RankingRequests.Open(Reader(parsed), options);
+        var random = new RandomRequests(schema, options);
+        return new(_ => random.Next(), () => 0);
     }
+
+    /// <summary>The schema given, or that of the sample that describes the data.</summary>
+    public FeatureSchema Schema(ParseResult parsed) =>
+        FeatureSchema.Load(parsed.GetValue(_schema) ?? Path.Combine(Reader(parsed).SamplePath, "schema.json"));
 
     public static GrpcChannel Channel(Uri address) => GrpcChannel.ForAddress(address);
 
@@ -93,6 +102,8 @@ internal sealed class TrafficTarget
             if (r.GetValueOrDefault<int>() < least)
                 r.AddError($"{option.Name} must be at least {least}");
         });
+
+    private DatasetReader Reader(ParseResult parsed) => DatasetReader.Open(parsed.GetValue(_data)!, parsed.GetValue(_samples) ?? SampleCatalog.FindRoot());
 
     private static Uri? Refuse(System.CommandLine.Parsing.ArgumentResult result, string message)
     {
