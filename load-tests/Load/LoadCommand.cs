@@ -62,7 +62,7 @@ public static class LoadCommand
     {
         var traffic = target.Traffic(parsed);
         var abandonMs = parsed.GetResult(arguments.Abandon) is { Implicit: false } ? parsed.GetValue(arguments.Abandon) : traffic.DeadlineMs + AbandonAfterDeadlineMs;
-        var call = new CallOptions(address, parsed.GetValue(arguments.Streams), traffic.DeadlineMs, abandonMs, traffic.AllowRollback);
+        var call = new LoadCall(address, parsed.GetValue(arguments.Streams), traffic.DeadlineMs, abandonMs, traffic.AllowRollback);
         var plan = arguments.Plan(parsed, traffic);
         using (var channel = TrafficTarget.Channel(address))
             await RequestPool.CheckAsync(new(channel), pool, traffic.DeadlineMs, stop);

@@ -9,7 +9,7 @@ namespace KdServing.LoadTests.Load;
 /// <param name="DeadlineMs">From the intended send time; unary calls tell the server.</param>
 /// <param name="AbandonMs">From the intended send time, when this side resets the call; later than the deadline unless cancels are the test.</param>
 /// <param name="AllowRollback">A reply by an older version than one seen before is right.</param>
-internal sealed record CallOptions(Uri Address, int Streams, int DeadlineMs, int AbandonMs, bool AllowRollback);
+internal sealed record LoadCall(Uri Address, int Streams, int DeadlineMs, int AbandonMs, bool AllowRollback);
 
 /// <summary>
 /// One HTTP/2 connection that sends requests encoded beforehand and logs what becomes of them. Allocates nothing a request: what the
@@ -34,7 +34,7 @@ internal sealed partial class LoadConnection : IDisposable
 
     private static readonly TimeSpan HandshakePatience = TimeSpan.FromSeconds(5);
 
-    private readonly CallOptions options;
+    private readonly LoadCall options;
     private readonly VersionsSeen versions;
     private readonly EncodedRequest[] requests;
     private readonly EncodedRequest? opening;
@@ -58,7 +58,7 @@ internal sealed partial class LoadConnection : IDisposable
     private bool isOpen;
     private volatile bool disposed;
 
-    private LoadConnection(CallOptions options, IReadOnlyList<EncodedRequest> pool, VersionsSeen versions)
+    private LoadConnection(LoadCall options, IReadOnlyList<EncodedRequest> pool, VersionsSeen versions)
     {
         this.options = options;
         this.versions = versions;
@@ -82,7 +82,7 @@ internal sealed partial class LoadConnection : IDisposable
     public string? LastLoss { get; private set; }
 
     /// <exception cref="IOException">Nobody listens there, or not in HTTP/2.</exception>
-    public static LoadConnection Open(CallOptions options, IReadOnlyList<EncodedRequest> pool, VersionsSeen versions)
+    public static LoadConnection Open(LoadCall options, IReadOnlyList<EncodedRequest> pool, VersionsSeen versions)
     {
         LoadConnection? connection = null;
         try

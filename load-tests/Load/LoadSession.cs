@@ -14,7 +14,7 @@ internal sealed class LoadSession : IDisposable
     private long versionBefore;
 
     /// <exception cref="IOException">The server does not answer.</exception>
-    public LoadSession(CallOptions call, IReadOnlyList<EncodedRequest> pool, int connectionCount, int inFlightMax, SwapWindows windows, int? serverPid,
+    public LoadSession(LoadCall call, IReadOnlyList<EncodedRequest> pool, int connectionCount, int inFlightMax, SwapWindows windows, int? serverPid,
         Action<StepProgress> progress)
     {
         this.windows = windows;

@@ -31,11 +31,11 @@ internal sealed class ScriptedRanking : IAsyncDisposable
 
     public Ranking.RankingClient Client { get; }
 
-    public static async Task<ScriptedRanking> StartAsync(Func<RankRequest, Task<RankReply>> script)
+    public static async Task<ScriptedRanking> StartAsync(Func<RankRequest, Task<RankReply>> script, int port = 0)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(k => k.Listen(IPAddress.Loopback, 0, o => o.Protocols = HttpProtocols.Http2));
+        builder.WebHost.ConfigureKestrel(k => k.Listen(IPAddress.Loopback, port, o => o.Protocols = HttpProtocols.Http2));
         builder.Services.AddGrpc();
         builder.Services.AddSingleton(new Script(script));
         var application = builder.Build();
@@ -64,5 +64,11 @@ internal sealed class ScriptedRanking : IAsyncDisposable
     private sealed class Service(Script script) : Ranking.RankingBase
     {
         public override Task<RankReply> Rank(RankRequest request, ServerCallContext context) => script.Answer(request);
+
+        public override async Task RankStream(IAsyncStreamReader<RankRequest> requestStream, IServerStreamWriter<RankReply> responseStream, ServerCallContext context)
+        {
+            while (await requestStream.MoveNext(context.CancellationToken))
+                await responseStream.WriteAsync(await script.Answer(requestStream.Current));
+        }
     }
 }

@@ -54,24 +54,4 @@ public sealed class TrafficCommandTests : IDisposable
         Assert.NotEmpty(RankCommand.Create().Parse("--address ftp://x").Errors);
         Assert.Contains("no folder", Assert.Single(RankCommand.Create().Parse("--report /nowhere/report.json").Errors).Message);
     }
-
-    [Fact]
-    public async Task Load_sees_the_swaps_of_each_step()
-    {
-        // The version rises once in the second step, at its 40th request; the first one is known from the step before.
-        var requests = 0;
-        await using var server = await ScriptedRanking.StartAsync(r =>
-            Task.FromResult(ScriptedRanking.Reply(r, r.RequestId.StartsWith("rank", StringComparison.Ordinal) && Interlocked.Increment(ref requests) > 90 ? 2 : 1)));
-        var report = Path.Combine(_dataset.Folder, "load.json");
-        var code = await LoadCommand.Create().Parse(
-            $"--address {server.Address} --data {_dataset.Folder} --samples x --rates 50,100 --seconds 1 --warm-up 0 --arrivals Constant --candidates 10 --report {report}")
-            .InvokeAsync();
-
-        Assert.Equal(0, code);
-        var steps = JsonNode.Parse(await File.ReadAllTextAsync(report))!["steps"]!.AsArray();
-        Assert.Equal([50, 100], steps.Select(s => (int)s!["requests"]!));
-        Assert.Equal([0, 1], steps.Select(s => (int)s!["swaps"]!));
-        Assert.Equal([0, 0], steps.Select(s => (int)s!["errors"]!));
-        Assert.True((double)steps[1]!["latency_ms_during_swap"]!["p99"]! > 0);
-    }
 }

@@ -1,0 +1,176 @@
+using System.Text.Json.Nodes;
+using System.Xml.Linq;
+using Grpc.Core;
+using KdServing.Contracts;
+using KdServing.EndToEnd.Tests.Data;
+using KdServing.EndToEnd.Tests.Traffic;
+using KdServing.LoadTests.Load;
+
+namespace KdServing.EndToEnd.Tests.Load;
+
+public sealed class LoadCommandTests : IDisposable
+{
+    private const string Schema = """
+        { "name": "clicks", "targets": ["click"], "features": [
+          { "name": "user", "side": "user", "kind": "hash", "buckets": 64, "dim": 4 },
+          { "name": "article", "side": "item", "kind": "hash", "buckets": 64, "dim": 4 } ] }
+        """;
+
+    private readonly TemporaryDataset dataset = new(ClickLogFixture.Description());
+
+    public LoadCommandTests() => File.WriteAllText(Path.Combine(dataset.Folder, "schema.json"), Schema);
+
+    public void Dispose() => dataset.Dispose();
+
+    [Fact]
+    public async Task Steps_count_every_intended_request_and_see_the_swaps()
+    {
+        var rows = ClickLogFixture.Rows(1000, seed: 1);
+        dataset.Write("day-1.csv", ClickLogFixture.Csv(rows[..500]));
+        dataset.Write("day-2.csv.gz", ClickLogFixture.Csv(rows[500..]));
+        // Four requests check the pool; the version rises at the 40th request of the second step.
+        var requests = 0;
+        await using var server = await ScriptedRanking.StartAsync(r =>
+            Task.FromResult(ScriptedRanking.Reply(r, Interlocked.Increment(ref requests) > 4 + 50 + 40 ? 2 : 1)));
+        var files = new[] { "load.json", "load.csv", "requests.csv", "load.svg" }.Select(f => Path.Combine(dataset.Folder, f)).ToArray();
+        Assert.Equal(0, await RunAsync(server, $"--data {dataset.Folder} --samples x --rates 50,100 --seconds 1 --warm-up 0 --arrivals Constant --candidates 10 "
+            + $"--pool 4 --report {files[0]} --csv {files[1]} --requests-csv {files[2]} --plot {files[3]}"));
+
+        var steps = JsonNode.Parse(await File.ReadAllTextAsync(files[0]))!["steps"]!.AsArray();
+        Assert.Equal([50, 100], steps.Select(s => (int)s!["requests"]!));
+        Assert.Equal([50, 100], steps.Select(s => (int)s!["served"]!));
+        Assert.Equal([0, 1], steps.Select(s => (int)s!["swaps"]!));
+        Assert.True((double)steps[1]!["latency_ms_during_swap"]!["p99"]! > 0);
+        Assert.Equal(51, steps[0]!["percentiles"]!.AsArray().Count);
+        Assert.Equal(151, (await File.ReadAllLinesAsync(files[2])).Length);
+        Assert.Equal(150, (await File.ReadAllLinesAsync(files[1])).Skip(1).Sum(l => int.Parse(l.Split(',')[2])));
+        Assert.Contains(XDocument.Load(files[3]).Descendants(), e => e.Name.LocalName == "title" && e.Value == "version 2");
+    }
+
+    [Fact]
+    public async Task A_closed_loop_keeps_its_number_in_flight()
+    {
+        var (now, most) = (0, 0);
+        await using var server = await ScriptedRanking.StartAsync(async r =>
+        {
+            var running = Interlocked.Increment(ref now);
+            InterlockedMax(ref most, running);
+            await Task.Delay(5);
+            Interlocked.Decrement(ref now);
+            return ScriptedRanking.Reply(r, 1);
+        });
+        var report = Path.Combine(dataset.Folder, "closed.json");
+        Assert.Equal(0, await RunAsync(server, $"--mode closed --concurrency 6 --seconds 0.5 --warm-up 0 --schema {Schemafile} --candidates 3 --pool 2 --report {report}"));
+        var step = JsonNode.Parse(await File.ReadAllTextAsync(report))!["steps"]![0]!;
+        Assert.Equal(6, most);
+        Assert.True((int)step["served"]! > 12);
+        Assert.Equal(0, (int)step["errors"]!);
+    }
+
+    // The server answers one request each 4 ms: 100/s keep the limit, some 250/s can not.
+    [Fact]
+    public async Task A_ramp_finds_the_rate_the_server_can_keep()
+    {
+        using var gate = new SemaphoreSlim(1);
+        await using var server = await ScriptedRanking.StartAsync(async r =>
+        {
+            await gate.WaitAsync();
+            await Task.Delay(4);
+            gate.Release();
+            return ScriptedRanking.Reply(r, 1);
+        });
+        var report = Path.Combine(dataset.Folder, "ramp.json");
+        Assert.Equal(0, await RunAsync(server,
+            $"--mode ramp --rates 60 --seconds 0.4 --p99-limit-ms 100 --warm-up 0 --arrivals Constant --schema {Schemafile} --candidates 3 --pool 2 --report {report}"));
+        var json = JsonNode.Parse(await File.ReadAllTextAsync(report))!;
+        Assert.Contains("highest rate", (string?)json["finding"]);
+        Assert.Contains(json["steps"]!.AsArray(), s => (double)s!["latency_ms"]!["p99"]! > 100);
+    }
+
+    [Fact]
+    public async Task Overload_tells_goodput_and_how_fast_the_rest_is_refused()
+    {
+        var running = 0;
+        await using var server = await ScriptedRanking.StartAsync(async r =>
+        {
+            if (Interlocked.Increment(ref running) > 40)
+            {
+                Interlocked.Decrement(ref running);
+                throw new RpcException(new Status(StatusCode.ResourceExhausted, "full"), new Metadata { { "grpc-retry-pushback-ms", "5" } });
+            }
+            await Task.Delay(40);
+            Interlocked.Decrement(ref running);
+            return ScriptedRanking.Reply(r, 1);
+        });
+        var report = Path.Combine(dataset.Folder, "overload.json");
+        Assert.Equal(0, await RunAsync(server, $"--mode overload --factors 4 --seconds 0.5 --warm-up 0 --schema {Schemafile} --candidates 3 --pool 2 --report {report}"));
+        var steps = JsonNode.Parse(await File.ReadAllTextAsync(report))!["steps"]!.AsArray();
+        Assert.Equal(2, steps.Count);
+        Assert.True((int)steps[1]!["errors_by_reason"]!["ResourceExhausted"]! > 0);
+        Assert.True((double)steps[1]!["refused_ms"]!["p99"]! > 0);
+    }
+
+    [Fact]
+    public void Bursts_are_due_at_one_moment_on_top_of_the_steady_rate()
+    {
+        var schedule = new BurstSchedule(10, burst: 3, everySeconds: 0.25);
+        Assert.Equal([0, 0.1, 0.2, 0.25, 0.25, 0.25, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5, 0.6], Enumerable.Range(0, 13).Select(_ => Math.Round(schedule.NextSeconds(), 6)));
+    }
+
+    [Fact]
+    public async Task Diff_compares_steps_of_the_same_name_and_can_fail()
+    {
+        var (before, after) = (Path.Combine(dataset.Folder, "before.json"), Path.Combine(dataset.Folder, "after.json"));
+        await File.WriteAllTextAsync(before, """{"steps":[{"name":"100/s","throughput_rps":100,"latency_ms":{"p50":1,"p99":2,"p999":3,"max":4}}]}""");
+        await File.WriteAllTextAsync(after, """{"steps":[{"name":"100/s","throughput_rps":99,"latency_ms":{"p50":1,"p99":3,"p999":3,"max":4}}]}""");
+        Assert.Equal(0, await LoadCommand.Create().Parse($"diff {before} {after}").InvokeAsync());
+        Assert.Equal(0, await LoadCommand.Create().Parse($"diff {before} {after} --fail-above 60").InvokeAsync());
+        Assert.Equal(1, await LoadCommand.Create().Parse($"diff {before} {after} --fail-above 40").InvokeAsync());
+        await File.WriteAllTextAsync(after, """{"steps":[{"name":"200/s"}]}""");
+        Assert.Equal(2, await LoadCommand.Create().Parse($"diff {before} {after}").InvokeAsync());
+    }
+
+    [Theory]
+    [InlineData("--rates 0", "above 0")]
+    [InlineData("--mode storm", "--repository")]
+    [InlineData("--plot x.png", ".svg or .html")]
+    [InlineData("--items-out x", "--by-id")]
+    [InlineData("--status nowhere", "http://host:port")]
+    public void What_makes_no_sense_is_refused_by_name(string arguments, string told) =>
+        Assert.Contains(LoadCommand.Create().Parse(arguments).Errors, e => e.Message.Contains(told, StringComparison.Ordinal));
+
+    [Fact]
+    public void Candidates_by_id_leave_their_static_features_to_the_catalog()
+    {
+        var schema = FeatureSchema.Parse("""
+            { "name": "s", "targets": ["click"], "features": [
+              { "name": "user", "side": "user", "kind": "hash", "buckets": 8, "dim": 2 },
+              { "name": "article", "side": "item", "kind": "hash", "buckets": 8, "dim": 2 },
+              { "name": "length", "side": "item", "kind": "numeric" },
+              { "name": "clicks", "side": "item", "volatility": "live", "kind": "numeric" } ] }
+            """);
+        var request = new RankRequest { RequestId = "r", CandidateCount = 3 };
+        request.Item.Add(new Column { Name = "article", Ints = new() { Value = { 5, 6, 5 } } });
+        request.Item.Add(new Column { Name = "length", Floats = new() { Value = { 0.5f, 0.6f, 0.5f } } });
+        request.Item.Add(new Column { Name = "clicks", Floats = new() { Value = { 1, 2, 3 } } });
+
+        var byId = CatalogRequest.Of(request, "article", schema);
+        Assert.Equal([5, 6, 5], byId.Catalog.Ints.Value);
+        Assert.Equal(["clicks"], byId.Item.Select(c => c.Name));
+        var items = CatalogRequest.Items([request], "article", schema);
+        Assert.Equal([5, 6], items.Put);
+        Assert.Equal(["article", "length"], items.Features.Select(c => c.Name));
+        Assert.Equal([0.5f, 0.6f], items.Features[1].Floats.Value);
+    }
+
+    private string Schemafile => Path.Combine(dataset.Folder, "schema.json");
+
+    private static Task<int> RunAsync(ScriptedRanking server, string arguments) =>
+        LoadCommand.Create().Parse($"--address {server.Address} {arguments}").InvokeAsync();
+
+    private static void InterlockedMax(ref int most, int value)
+    {
+        for (var known = Volatile.Read(ref most); value > known; known = Volatile.Read(ref most))
+            Interlocked.CompareExchange(ref most, value, known);
+    }
+}
