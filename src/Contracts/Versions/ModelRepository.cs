@@ -8,11 +8,20 @@ namespace KdServing.Contracts;
 /// Publishing: write into a hidden sibling, flush every file and the folder, rename, flush the parent. A crash at any
 /// point leaves the old versions and at most a hidden folder, which the next publication removes.
 /// </remarks>
-public sealed class ModelRepository(string root)
+public sealed partial class ModelRepository(string root)
 {
     private const string StagingPrefix = ".staging-";
+    // A manifest is some kilobytes; a thousand files' names and hashes are 200 KB.
+    private const long MaxManifestBytes = 1 << 20;
+    private const long MaxSignatureBytes = 1 << 10;
 
     public string Root { get; } = Path.GetFullPath(root);
+
+    /// <summary>Signs what is published; null: nothing is signed.</summary>
+    public VersionSigner? Signer { get; init; }
+
+    /// <summary>Refuses to read versions not signed by a key it trusts; null: signatures are not looked at.</summary>
+    public VersionVerifier? Verifier { get; init; }
 
     public string Folder(string model, long version) =>
         Path.Combine(Root, Identifier.Require(model, "model"), version.ToString(CultureInfo.InvariantCulture));
@@ -33,10 +42,12 @@ public sealed class ModelRepository(string root)
         return versions;
     }
 
-    /// <exception cref="ContractException">The version is missing, or its manifest is not its own.</exception>
+    /// <exception cref="ContractException">The version is missing, its manifest is not its own or has changed, or it is not signed as <see cref="Verifier"/> wants.</exception>
     public VersionManifest Manifest(string model, long version)
     {
-        var manifest = VersionManifest.Parse(ReadFile(model, version, VersionManifest.FileName));
+        var bytes = ReadFile(model, version, VersionManifest.FileName, MaxManifestBytes);
+        Verifier?.Require(bytes, ReadSignature(model, version));
+        var manifest = VersionManifest.Parse(bytes);
         return manifest.Model == model && manifest.Version == version
             ? manifest
             : throw new ContractException("manifest", $"in the folder of {model}/{version} belongs to {manifest.Model}/{manifest.Version}");
@@ -55,32 +66,13 @@ public sealed class ModelRepository(string root)
         }
     }
 
-    /// <summary>Removes the versions before one. A reader sees each of them whole or not at all; what the disk refuses stays for the next time.</summary>
-    public void RemoveBefore(string model, long version)
-    {
-        foreach (var old in Versions(model).TakeWhile(v => v < version))
-        {
-            var folder = Folder(model, old);
-            var hidden = Path.Combine(Path.GetDirectoryName(folder)!, $"{StagingPrefix}removed-{Path.GetFileName(folder)}");
-            try
-            {
-                Directory.Move(folder, hidden);
-                Directory.Delete(hidden, recursive: true);
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                return;
-            }
-        }
-    }
-
     /// <summary>Reads a file once and verifies that buffer: what is checked is what is used.</summary>
     /// <exception cref="ContractException">Missing, or not the bytes the manifest names.</exception>
     public byte[] ReadVerified(VersionManifest manifest, string file)
     {
         if (!manifest.Files.TryGetValue(file, out var expected))
             throw new ContractException($"manifest.files.{file}", $"is missing in version {manifest.Version}");
-        var bytes = ReadFile(manifest.Model, manifest.Version, file);
+        var bytes = ReadFile(manifest.Model, manifest.Version, file, expected.Bytes);
         if (bytes.Length != expected.Bytes)
             throw new ContractException(file, $"of version {manifest.Version} has {bytes.Length} bytes, the manifest says {expected.Bytes}");
         if (!Convert.ToHexStringLower(SHA256.HashData(bytes)).Equals(expected.Sha256, StringComparison.Ordinal))
@@ -104,61 +96,48 @@ public sealed class ModelRepository(string root)
         return chain;
     }
 
-    /// <summary>Publishes a version: <paramref name="write"/> fills an empty folder, then it appears whole, or not at all.</summary>
-    /// <param name="describe">Makes the manifest from the sizes and hashes of the files written.</param>
-    /// <exception cref="IOException">The disk is full, or the version exists; nothing is visible.</exception>
-    public VersionManifest Publish(string model, long version, Action<string> write,
-        Func<IReadOnlyDictionary<string, VersionFile>, VersionManifest> describe)
+    /// <summary>Requires that the folder holds what the manifest names and nothing else: no further file, no folder, no link.</summary>
+    /// <remarks>Files the manifest names may be absent: who needs one reads it, and says so then.</remarks>
+    /// <exception cref="ContractException">Something is there that should not be.</exception>
+    public void RequireNothingElse(VersionManifest manifest)
     {
-        var final = Folder(model, version);
-        var parent = Path.GetDirectoryName(final)!;
-        Directory.CreateDirectory(parent);
-        foreach (var stale in Directory.EnumerateDirectories(parent, StagingPrefix + "*"))
-            Directory.Delete(stale, recursive: true);
-        if (Directory.Exists(final))
-            throw new IOException($"version {version} of {model} is already published");
-
-        var staging = Path.Combine(parent, StagingPrefix + version.ToString(CultureInfo.InvariantCulture));
-        Directory.CreateDirectory(staging);
-        try
+        var folder = new DirectoryInfo(Folder(manifest.Model, manifest.Version));
+        if (folder.LinkTarget is not null)
+            throw new ContractException("version", $"{manifest.Version} is a symbolic link; a version is a folder");
+        foreach (var entry in folder.EnumerateFileSystemInfos())
         {
-            write(staging);
-            var files = new SortedDictionary<string, VersionFile>(StringComparer.Ordinal);
-            foreach (var path in Directory.EnumerateFiles(staging))
-                files[Path.GetFileName(path)] = Describe(path);
-            var manifest = describe(files);
-            DurableFile.Write(Path.Combine(staging, VersionManifest.FileName),
-                s => s.Write(System.Text.Encoding.UTF8.GetBytes(manifest.ToJson())));
-            DurableFile.FlushFolder(staging);
-            Directory.Move(staging, final);
-            DurableFile.FlushFolder(parent);
-            return manifest;
-        }
-        catch
-        {
-            if (Directory.Exists(staging))
-                Directory.Delete(staging, recursive: true);
-            throw;
+            if (entry.LinkTarget is not null || entry is DirectoryInfo)
+                throw new ContractException("version", $"{manifest.Version} holds '{Printable(entry.Name)}', which is not a plain file");
+            if (entry.Name is not (VersionManifest.FileName or VersionManifest.SignatureFileName) && !manifest.Files.ContainsKey(entry.Name))
+                throw new ContractException("version", $"{manifest.Version} holds '{Printable(entry.Name)}', which its manifest does not name");
         }
     }
 
-    private static VersionFile Describe(string path)
-    {
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.ReadWrite);
-        var hash = SHA256.HashData(stream);
-        stream.Flush(flushToDisk: true);
-        return new(stream.Length, Convert.ToHexStringLower(hash));
-    }
+    /// <summary>The bytes of a version's manifest as they lie in its folder, with its signature; to hand on.</summary>
+    /// <exception cref="ContractException">The version is missing.</exception>
+    public (byte[] Manifest, byte[]? Signature) SealedManifest(string model, long version) =>
+        (ReadFile(model, version, VersionManifest.FileName, MaxManifestBytes), ReadSignature(model, version));
 
-    private byte[] ReadFile(string model, long version, string file)
+    private byte[]? ReadSignature(string model, long version) =>
+        File.Exists(Path.Combine(Folder(model, version), VersionManifest.SignatureFileName))
+            ? ReadFile(model, version, VersionManifest.SignatureFileName, MaxSignatureBytes)
+            : null;
+
+    private static string Printable(string name) => new([.. name.Take(64).Select(c => char.IsControl(c) ? '?' : c)]);
+
+    private byte[] ReadFile(string model, long version, string file, long maxBytes)
     {
         try
         {
-            return File.ReadAllBytes(Path.Combine(Folder(model, version), file));
+            return RegularFile.Read(Path.Combine(Folder(model, version), file), maxBytes);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             throw new ContractException(file, $"of version {version} of '{model}' is missing");
+        }
+        catch (ContractException e)
+        {
+            throw new ContractException(file, $"of version {version} {e.Reason}");
         }
     }
 }

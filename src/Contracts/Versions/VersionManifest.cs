@@ -19,6 +19,10 @@ public sealed record VersionFile(long Bytes, string Sha256);
 public sealed record VersionManifest
 {
     public const string FileName = "manifest.json";
+
+    /// <summary>Signature of <see cref="FileName"/>'s bytes; only of signed versions.</summary>
+    public const string SignatureFileName = "manifest.sig";
+
     public const int CurrentFormat = 1;
 
     public required int Format { get; init; }
@@ -64,9 +68,14 @@ public sealed record VersionManifest
 
     public string ToJson() => JsonSerializer.Serialize(this, ContractJson.Options);
 
-    /// <exception cref="ContractException">Not a manifest of this format.</exception>
-    public static VersionManifest Parse(ReadOnlySpan<byte> json)
+    /// <summary>Content of <c>manifest.json</c>: the JSON and its <see cref="ManifestSeal"/>.</summary>
+    public byte[] ToBytes() => ManifestSeal.Add(ToJson());
+
+    /// <param name="file">Content of <c>manifest.json</c>.</param>
+    /// <exception cref="ContractException">Not a manifest of this format, or changed since it was sealed.</exception>
+    public static VersionManifest Parse(ReadOnlySpan<byte> file)
     {
+        var json = ManifestSeal.Open(file);
         VersionManifest manifest;
         try
         {

@@ -1,0 +1,119 @@
+using System.Globalization;
+using System.Security.Cryptography;
+
+namespace KdServing.Contracts;
+
+/// <content>What changes a repository: publishing, receiving, removing.</content>
+public sealed partial class ModelRepository
+{
+    /// <summary>Publishes a version: <paramref name="write"/> fills an empty folder, then it appears whole, or not at all.</summary>
+    /// <param name="describe">Makes the manifest from the sizes and hashes of the files written.</param>
+    /// <exception cref="IOException">The disk is full, or the version exists; nothing is visible.</exception>
+    public VersionManifest Publish(string model, long version, Action<string> write,
+        Func<IReadOnlyDictionary<string, VersionFile>, VersionManifest> describe)
+    {
+        VersionManifest? manifest = null;
+        Stage(model, version, staging =>
+        {
+            write(staging);
+            var files = new SortedDictionary<string, VersionFile>(StringComparer.Ordinal);
+            foreach (var path in Directory.EnumerateFiles(staging))
+                files[Path.GetFileName(path)] = Describe(path);
+            manifest = describe(files);
+            var bytes = manifest.ToBytes();
+            DurableFile.Write(Path.Combine(staging, VersionManifest.FileName), s => s.Write(bytes));
+            if (Signer is not null)
+                DurableFile.Write(Path.Combine(staging, VersionManifest.SignatureFileName), s => s.Write(Signer.Sign(bytes)));
+        });
+        return manifest!;
+    }
+
+    private static VersionFile Describe(string path)
+    {
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.ReadWrite);
+        var hash = SHA256.HashData(stream);
+        stream.Flush(flushToDisk: true);
+        return new(stream.Length, Convert.ToHexStringLower(hash));
+    }
+
+    /// <summary>Takes a version made elsewhere: <paramref name="write"/> fills an empty folder, what it wrote is compared with the manifest, then the version appears whole.</summary>
+    /// <param name="manifest">Bytes of <c>manifest.json</c>, kept as they are, so that a signature over them stays one.</param>
+    /// <param name="signature">Content of <c>manifest.sig</c>; null: there is none.</param>
+    /// <exception cref="ContractException">The manifest is not of this version, is not signed as <see cref="Verifier"/> wants, or a file is not what it names.</exception>
+    /// <exception cref="IOException">The disk refuses; nothing is visible.</exception>
+    public VersionManifest Receive(string model, long version, byte[] manifest, byte[]? signature, Action<string, VersionManifest> write)
+    {
+        Verifier?.Require(manifest, signature);
+        var described = VersionManifest.Parse(manifest);
+        if (described.Model != model || described.Version != version)
+            throw new ContractException("manifest", $"received for {model}/{version} belongs to {described.Model}/{described.Version}");
+        Stage(model, version, staging =>
+        {
+            write(staging, described);
+            foreach (var path in Directory.EnumerateFiles(staging))
+            {
+                var name = Path.GetFileName(path);
+                if (!described.Files.TryGetValue(name, out var expected) || Describe(path) != expected)
+                    throw new ContractException(name, $"of version {version} is not the file its manifest names");
+            }
+            DurableFile.Write(Path.Combine(staging, VersionManifest.FileName), s => s.Write(manifest));
+            if (signature is not null)
+                DurableFile.Write(Path.Combine(staging, VersionManifest.SignatureFileName), s => s.Write(signature));
+        });
+        return described;
+    }
+
+    /// <summary>Removes the versions before one. A reader sees each of them whole or not at all; what the disk refuses stays for the next time.</summary>
+    public void RemoveBefore(string model, long version)
+    {
+        foreach (var old in Versions(model).TakeWhile(v => v < version))
+        {
+            if (!Remove(model, old))
+                return;
+        }
+    }
+
+    /// <summary>Removes one version; nothing happens when it is not there or the disk refuses.</summary>
+    /// <returns>True when it is gone from sight.</returns>
+    public bool Remove(string model, long version)
+    {
+        var folder = Folder(model, version);
+        var hidden = Path.Combine(Path.GetDirectoryName(folder)!, $"{StagingPrefix}removed-{Path.GetFileName(folder)}");
+        try
+        {
+            Directory.Move(folder, hidden);
+            Directory.Delete(hidden, recursive: true);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    private void Stage(string model, long version, Action<string> fill)
+    {
+        var final = Folder(model, version);
+        var parent = Path.GetDirectoryName(final)!;
+        Directory.CreateDirectory(parent);
+        foreach (var stale in Directory.EnumerateDirectories(parent, StagingPrefix + "*"))
+            Directory.Delete(stale, recursive: true);
+        if (Directory.Exists(final))
+            throw new IOException($"version {version} of {model} is already published");
+        var staging = Path.Combine(parent, StagingPrefix + version.ToString(CultureInfo.InvariantCulture));
+        Directory.CreateDirectory(staging);
+        try
+        {
+            fill(staging);
+            DurableFile.FlushFolder(staging);
+            Directory.Move(staging, final);
+            DurableFile.FlushFolder(parent);
+        }
+        catch
+        {
+            if (Directory.Exists(staging))
+                Directory.Delete(staging, recursive: true);
+            throw;
+        }
+    }
+}
