@@ -71,11 +71,11 @@ public sealed record VersionManifest
     /// <summary>Content of <c>manifest.json</c>: the JSON and its <see cref="ManifestSeal"/>.</summary>
     public byte[] ToBytes() => ManifestSeal.Add(ToJson());
 
-    /// <param name="file">Content of <c>manifest.json</c>.</param>
+    /// <param name="manifestFile">Content of <c>manifest.json</c>.</param>
     /// <exception cref="ContractException">Not a manifest of this format, or changed since it was sealed.</exception>
-    public static VersionManifest Parse(ReadOnlySpan<byte> file)
+    public static VersionManifest Parse(ReadOnlySpan<byte> manifestFile)
     {
-        var json = ManifestSeal.Open(file);
+        var json = ManifestSeal.Open(manifestFile);
         VersionManifest manifest;
         try
         {
