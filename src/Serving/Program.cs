@@ -1,6 +1,7 @@
 using System.CommandLine;
 using KdServing.Contracts;
 using KdServing.Serving;
+using KdServing.Serving.Catalog;
 using KdServing.Serving.Kernels;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
@@ -8,6 +9,13 @@ using Microsoft.AspNetCore.Connections;
 
 const int Failed = 1;
 const int BadArguments = 2;
+
+if (args is ["items", ..])
+{
+    var verb = ItemsCommand.Create().Parse(args[1..]);
+    var result = await verb.InvokeAsync();
+    return verb.Errors.Count > 0 ? BadArguments : result;
+}
 
 var repository = new Option<string>("--repository") { Description = "Folder of the model repository", Required = true };
 var model = new Option<string>("--model") { Description = "Name of the model to serve", Required = true };

@@ -23,15 +23,16 @@ public static class ItemFile
     /// <summary>Reads the file from its beginning, faults among the batches where they are.</summary>
     /// <exception cref="IOException">The file can not be read.</exception>
     public static IEnumerable<ItemFileEntry> Read(string path, FeatureSchema schema) =>
-        path.EndsWith(JsonExtension, StringComparison.OrdinalIgnoreCase) ? ReadLines(path, schema) : ReadMessages(path, schema);
+        path.EndsWith(JsonExtension, StringComparison.OrdinalIgnoreCase) ? Parse(File.ReadLines(path), schema) : ReadMessages(path, schema);
 
-    private static IEnumerable<ItemFileEntry> ReadLines(string path, FeatureSchema schema)
+    /// <summary>Reads JSON lines, an item each.</summary>
+    public static IEnumerable<ItemFileEntry> Parse(IEnumerable<string> lines, FeatureSchema schema)
     {
         var places = schema.Item.Features.Select((f, k) => (f.Name, k)).ToDictionary(p => p.Name, p => p.k);
         var builder = new ItemBatchBuilder(schema);
         var values = new ItemValue[places.Count];
         var number = 0L;
-        foreach (var line in File.ReadLines(path))
+        foreach (var line in lines)
         {
             number++;
             if (string.IsNullOrWhiteSpace(line))

@@ -1,3 +1,4 @@
+using KdServing.Serving.Catalog;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
 
@@ -14,11 +15,12 @@ public sealed class ServingStatus
     private readonly AdmissionGate gate;
     private readonly ModelSource source;
     private readonly InferenceRuntime runtime;
+    private readonly CatalogFeed? catalog;
     private readonly IHostApplicationLifetime lifetime;
     private readonly long startedMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
 
     public ServingStatus(RankingModel model, ServableSlot slot, SwapLedger ledger, RankingMetrics metrics, LatencySeries series,
-        AdmissionGate gate, ModelSource source, InferenceRuntime runtime, IHostApplicationLifetime lifetime)
+        AdmissionGate gate, ModelSource source, InferenceRuntime runtime, IHostApplicationLifetime lifetime, CatalogFeed? catalog = null)
     {
         this.model = model;
         this.slot = slot;
@@ -29,7 +31,10 @@ public sealed class ServingStatus
         this.source = source;
         this.runtime = runtime;
         this.lifetime = lifetime;
+        this.catalog = catalog;
         AddGauges();
+        if (catalog is not null)
+            AddCatalogGauges(catalog);
     }
 
     /// <summary>Ports the server listens on; known once it does.</summary>
@@ -73,6 +78,7 @@ public sealed class ServingStatus
                 LatencyHistogram.QuantileMs(counts, 0.999), metrics.Latency.MaxMs),
             LatencySeries = series.Points(),
             Swaps = ledger.Entries(),
+            Catalog = catalog?.Report(),
         };
     }
 
@@ -93,5 +99,23 @@ public sealed class ServingStatus
         meter.CreateObservableCounter("kd_gc_gen2_collections", () => (long)GC.CollectionCount(2), description: "Full collections.");
         meter.CreateObservableCounter("kd_gc_pause_microseconds", () => (long)GC.GetTotalPauseDuration().TotalMicroseconds,
             description: "Time all threads stood still for the garbage collector.");
+    }
+
+    private void AddCatalogGauges(CatalogFeed feed)
+    {
+        var meter = metrics.Meter;
+        meter.CreateObservableGauge("kd_catalog_items", () => (long)feed.Report().Figures.Items, description: "Items in the catalog.");
+        meter.CreateObservableGauge("kd_catalog_items_to_encode", () => (long)feed.Report().Figures.Left, description: "Items the newest version has no vector of yet.");
+        meter.CreateObservableGauge("kd_catalog_covered_share", () => feed.Report().Figures.CoveredShare,
+            description: "Share of the last minute's requested items whose vector the newest version has.");
+        meter.CreateObservableGauge("kd_catalog_refresh_core_seconds", () => feed.Report().Figures.CoreSeconds,
+            description: "Core time spent on the newest version's vectors.");
+        meter.CreateObservableGauge("kd_catalog_vector_bytes", () => feed.Report().Figures.VectorBytes, description: "Native memory of item vectors, all versions.");
+        meter.CreateObservableCounter("kd_catalog_unknown_candidates", () => feed.Report().Figures.UnknownCandidates,
+            description: "Candidates whose item the catalog did not hold.");
+        meter.CreateObservableCounter("kd_catalog_encoded_by_requests", () => feed.Report().Figures.EncodedByRequests,
+            description: "Candidates whose vector was not there yet and was made inside the request.");
+        meter.CreateObservableCounter("kd_catalog_entries", () => feed.Report().Entries, description: "Entries of the item stream applied.");
+        meter.CreateObservableCounter("kd_catalog_dead_lettered", () => feed.Report().DeadLettered, description: "Entries of the item stream that were not valid.");
     }
 }

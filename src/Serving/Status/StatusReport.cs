@@ -1,3 +1,5 @@
+using KdServing.Serving.Catalog;
+
 namespace KdServing.Serving.Status;
 
 /// <summary><c>/status.json</c>. Times are milliseconds since the Unix epoch; null: nothing of the kind yet.</summary>
@@ -62,6 +64,9 @@ public sealed record StatusReport
     public required IReadOnlyList<LatencyPoint> LatencySeries { get; init; }
 
     public required IReadOnlyList<SwapEntry> Swaps { get; init; }
+
+    /// <summary>Null without an item catalog.</summary>
+    public CatalogReport? Catalog { get; init; }
 }
 
 /// <summary>Milliseconds.</summary>
