@@ -32,8 +32,8 @@ public static class ItemsCommand
         var page = new Option<string?>("--status-page") { Description = "Address of a server's status page, e.g. http://127.0.0.1:8501" };
         status.Add(page);
 
-        load.SetAction((r, stop) => options.RunAsync(r, async (stream, schema, output) => await LoadAsync(output, stream!, schema!, r.GetRequiredValue(file), stop)));
-        check.SetAction((r, stop) => options.RunAsync(r, async (_, schema, output) => await LoadAsync(output, null, schema!, r.GetRequiredValue(file), stop)));
+        load.SetAction((r, stop) => options.RunAsync(r, async (stream, schema, output) => await LoadAsync(output, r.InvocationConfiguration.Error, stream!, schema!, r.GetRequiredValue(file), stop)));
+        check.SetAction((r, stop) => options.RunAsync(r, async (_, schema, output) => await LoadAsync(output, r.InvocationConfiguration.Error, null, schema!, r.GetRequiredValue(file), stop)));
         put.SetAction((r, _) => options.RunAsync(r, (stream, schema, output) => PutAsync(output, stream!, schema!, r.GetRequiredValue(json))));
         remove.SetAction((r, _) => options.RunAsync(r, async (stream, schema, output) =>
         {
@@ -50,7 +50,7 @@ public static class ItemsCommand
         return new("Items of a model's catalog: servers started with --catalog read them from a Redis stream.") { load, put, remove, check, status, trim };
     }
 
-    private static async Task<int> LoadAsync(TextWriter output, ItemStream? stream, FeatureSchema schema, string file, CancellationToken stop)
+    private static async Task<int> LoadAsync(TextWriter output, TextWriter error, ItemStream? stream, FeatureSchema schema, string file, CancellationToken stop)
     {
         if (!File.Exists(file))
             throw new ContractException("file", $"there is no file {file}");
@@ -63,7 +63,7 @@ public static class ItemsCommand
             if (entry.Fault is { } fault)
             {
                 if (faults++ < FaultsShown)
-                    await Console.Error.WriteLineAsync($"line or message {entry.Place}: {fault.Message}");
+                    await error.WriteLineAsync($"line or message {entry.Place}: {fault.Message}");
                 continue;
             }
             var batch = entry.Batch!;
