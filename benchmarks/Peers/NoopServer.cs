@@ -44,8 +44,24 @@ internal static class NoopServer
             reply.Header.Model = PeerModel.Name;
             reply.Header.Version = 1;
             reply.AddTarget("click", halves, default, stride: 1, request.Header.CandidateCount, index: default);
+            if (Decode(request) == 0)
+                reply.Header.Version = 0;
             request.Return();
             return Task.FromResult(reply);
+        }
+
+        // The C++ peer's generated parser decodes every id; the server does so while it hashes them, so here it is done for its own sake.
+        private static long Decode(RankCall request)
+        {
+            var sum = 1L;
+            for (var c = 0; c < request.ItemColumns; c++)
+            {
+                if (!WireColumn.TryRead(request.ItemColumn(c), out var column) || column.Kind != Column.ValuesOneofCase.Ints)
+                    continue;
+                for (var ids = new Varints(column.Values); ids.TryRead(out var id);)
+                    sum += id & 1;
+            }
+            return sum;
         }
 
         public override Task RankStream(IAsyncStreamReader<RankCall> requestStream, IServerStreamWriter<RankedReply> responseStream,

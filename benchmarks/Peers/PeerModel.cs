@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Google.Protobuf;
 using KdServing.Contracts;
 using KdServing.Distiller.Publishing;
 using KdServing.Distiller.Students;
@@ -25,6 +26,9 @@ internal sealed class PeerModel
     private const string UserTable = "tu";
     private const string ItemTable = "ti";
     private const int GoldenCandidates = 8;
+    private const int ItemsPerBatch = 1000;
+    // Item k of the catalog has the features of the peers' request 2^40 + k with one candidate (native/loadgen.cc).
+    private const ulong CatalogSeed = 1UL << 40;
 
     private readonly float[] userTable;
     private readonly float[] itemTable;
@@ -76,6 +80,38 @@ internal sealed class PeerModel
         RawUserIds = Preimages(UserTable);
         RawItemIds = Preimages(ItemTable);
         File.WriteAllBytes(path, [.. MemoryMarshal.AsBytes<long>(RawUserIds), .. MemoryMarshal.AsBytes<long>(RawItemIds)]);
+    }
+
+    /// <summary>Items 0, 1, 2, … as a bulk file for the server's catalog: the same features as the C++ catalog peer computes its vectors from.</summary>
+    public void WriteItems(string path, int count)
+    {
+        using var file = File.Create(path);
+        for (var first = 0; first < count; first += ItemsPerBatch)
+        {
+            var batch = new ItemBatch { SchemaFingerprint = Schema.Fingerprint };
+            batch.Features.AddRange(Schema.Item.Features.Select(f => new Column { Name = f.Name, Ints = new() }));
+            for (var k = first; k < Math.Min(count, first + ItemsPerBatch); k++)
+            {
+                batch.Put.Add(k);
+                var rows = ItemRows(k);
+                for (var f = 0; f < ItemFields; f++)
+                    batch.Features[f].Ints.Value.Add(RawItemIds[rows[f]]);
+            }
+            batch.WriteDelimitedTo(file);
+        }
+    }
+
+    // As MakeIds of the peers' common/util.h: splitmix64 from seed × 1000003 + 17, the user's ids first.
+    private static int[] ItemRows(int item)
+    {
+        var state = (CatalogSeed + (ulong)item) * 1_000_003 + 17;
+        var rows = new int[UserFields + ItemFields];
+        for (var f = 0; f < rows.Length; f++)
+        {
+            rows[f] = (int)(FeatureHash.Mix(state) % TableRows);
+            state += 0x9E3779B97F4A7C15;
+        }
+        return rows[UserFields..];
     }
 
     /// <summary>Row → the smallest raw id that hashes to it; empty before <see cref="WriteRawIds"/>.</summary>

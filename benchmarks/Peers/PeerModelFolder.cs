@@ -18,6 +18,9 @@ internal sealed class PeerModelFolder
         var model = new PeerModel(sources.Weights);
         model.Publish(Repository);
         model.WriteRawIds(RawIds);
+        var items = Path.Combine(folder, "items.pb");
+        model.WriteItems(items, CatalogItems);
+        CatalogArguments = ["--catalog", Path.Combine(folder, "catalog"), "--items", items];
     }
 
     public string Repository { get; }
@@ -29,5 +32,5 @@ internal sealed class PeerModelFolder
     public string Scores { get; }
 
     /// <summary>What the server is told beside the repository to serve the catalog.</summary>
-    public IReadOnlyList<string> CatalogArguments { get; } = [];
+    public IReadOnlyList<string> CatalogArguments { get; }
 }

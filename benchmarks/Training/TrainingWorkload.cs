@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Google.Protobuf;
 using KdServing.Contracts;
 using KdServing.Distiller.Losses;
+using KdServing.Distiller.Methods;
 using KdServing.Distiller.Students;
 using KdServing.Distiller.Training;
 
@@ -50,7 +51,7 @@ internal sealed class TrainingWorkload
 
     /// <summary>The sample's learner.</summary>
     public Learner Learner(AdagradState state) => new(Schema, Student,
-        Config.Optimizer with { Embedding = Config.Optimizer.Embedding with { State = state } }, Config.Seed, Objective());
+        Config.Optimizer with { Embedding = Config.Optimizer.Embedding with { State = state } }, Config.Seed, Method.Create(Schema, Student, Config));
 
     /// <summary>Batches of <see cref="DistillerConfig.BatchRecords"/> impressions, decoded.</summary>
     public List<FeatureBatch> Batches(int count)

@@ -6,6 +6,8 @@ namespace KdServing.LoadTests.Load;
 /// <summary>Turns a request with its candidates' features into one that names the candidates by item id.</summary>
 internal static class CatalogRequest
 {
+    private const int BatchItems = 1000;
+
     /// <param name="idFeature">The static item feature whose values are the ids.</param>
     /// <exception cref="LoadException">The request has no such column, or it holds no ids.</exception>
     public static RankRequest Of(RankRequest request, string idFeature, FeatureSchema schema)
@@ -29,12 +31,11 @@ internal static class CatalogRequest
         return byId;
     }
 
-    /// <summary>The items of some requests as a batch for the catalog: each id once, with its static features.</summary>
-    public static ItemBatch Items(IReadOnlyList<RankRequest> requests, string idFeature, FeatureSchema schema)
+    /// <summary>The items of some requests as batches for the catalog: each id once, with its static features.</summary>
+    public static IEnumerable<ItemBatch> Items(IReadOnlyList<RankRequest> requests, string idFeature, FeatureSchema schema)
     {
-        var batch = new ItemBatch { SchemaFingerprint = schema.Fingerprint };
         var features = schema.Item.Features.Select(f => f.Name).ToArray();
-        batch.Features.AddRange(features.Select(name => new Column { Name = name }));
+        var batch = Begin();
         var seen = new HashSet<long>();
         foreach (var request in requests)
         {
@@ -43,12 +44,24 @@ internal static class CatalogRequest
             {
                 if (!seen.Add(ids[n]))
                     continue;
+                if (batch.Put.Count == BatchItems)
+                {
+                    yield return batch;
+                    batch = Begin();
+                }
                 batch.Put.Add(ids[n]);
                 for (var f = 0; f < features.Length; f++)
                     Append(request.Item.First(c => c.Name == features[f]), n, batch.Features[f]);
             }
         }
-        return batch;
+        yield return batch;
+
+        ItemBatch Begin()
+        {
+            var begun = new ItemBatch { SchemaFingerprint = schema.Fingerprint };
+            begun.Features.AddRange(features.Select(name => new Column { Name = name }));
+            return begun;
+        }
     }
 
     private static long[] Integers(Column column) => column.ValuesCase == Column.ValuesOneofCase.RawInt64

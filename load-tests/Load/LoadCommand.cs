@@ -125,10 +125,14 @@ public static class LoadCommand
     private static async Task WriteItemsAsync(string path, IReadOnlyList<RankRequest> pool, string byId, FeatureSchema schema)
     {
         _ = CatalogRequest.Of(pool[0], byId, schema); // says what is wrong with the name
-        var batch = CatalogRequest.Items(pool, byId, schema);
         await using var file = File.Create(path);
-        batch.WriteDelimitedTo(file);
-        Console.WriteLine($"{batch.Put.Count} items written to {path}");
+        var count = 0;
+        foreach (var batch in CatalogRequest.Items(pool, byId, schema))
+        {
+            batch.WriteDelimitedTo(file);
+            count += batch.Put.Count;
+        }
+        Console.WriteLine($"{count} items written to {path}");
     }
 
     // The generator's own HTTP/2 does without TLS and name resolution.

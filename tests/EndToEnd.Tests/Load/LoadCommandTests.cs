@@ -157,7 +157,7 @@ public sealed class LoadCommandTests : IDisposable
         var byId = CatalogRequest.Of(request, "article", schema);
         Assert.Equal([5, 6, 5], byId.Catalog.Ints.Value);
         Assert.Equal(["clicks"], byId.Item.Select(c => c.Name));
-        var items = CatalogRequest.Items([request], "article", schema);
+        var items = Assert.Single(CatalogRequest.Items([request], "article", schema));
         Assert.Equal([5, 6], items.Put);
         Assert.Equal(["article", "length"], items.Features.Select(c => c.Name));
         Assert.Equal([0.5f, 0.6f], items.Features[1].Floats.Value);
