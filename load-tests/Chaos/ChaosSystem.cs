@@ -54,6 +54,9 @@ internal sealed class ChaosSystem : IAsyncDisposable
 
     public FaultProxy ProducerLink { get; }
 
+    /// <summary>Name of the server among the parts and in the logs.</summary>
+    public string ServingName { get; init; } = "serving";
+
     public Uri ServingAddress => new($"http://127.0.0.1:{servingPort}");
 
     /// <summary>When Serving was dead: from its kill until it served a version again.</summary>
@@ -89,7 +92,7 @@ internal sealed class ChaosSystem : IAsyncDisposable
         ]));
     }
 
-    public void StartServing() => Start(new("serving", 0, Folder.Log("serving"),
+    public void StartServing() => Start(new(ServingName, 0, Folder.Log(ServingName),
     [
         "dotnet", Installation.Serving, "--repository", Repository, "--model", student.Model, "--redis", Address(ServingLink.Port),
         "--port", Text(servingPort), "--http-port", Text(statusPort),
@@ -130,6 +133,9 @@ internal sealed class ChaosSystem : IAsyncDisposable
 
     public bool IsRunning(string name) => parts.TryGetValue(name, out var part) && !part.HasExited;
 
+    /// <summary>Null while it runs.</summary>
+    public int? ExitCode(string name) => parts.TryGetValue(name, out var part) && part.HasExited ? part.ExitCode : null;
+
     /// <summary>Notes parts that ended by themselves, and starts them again.</summary>
     public async Task CheckAsync(CancellationToken cancellation)
     {
@@ -142,7 +148,7 @@ internal sealed class ChaosSystem : IAsyncDisposable
                 throw new DemoException($"parts end again and again: {UnexpectedEnds[^1]}");
             if (name == "redis")
                 await StartRedisAsync(cancellation);
-            else if (name == "serving")
+            else if (name == ServingName)
                 StartServing();
             else
                 StartDistiller(name);
@@ -187,7 +193,7 @@ internal sealed class ChaosSystem : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var name in (string[])["serving", "distiller", "standby", "redis"])
+        foreach (var name in (string[])[ServingName, "distiller", "standby", "redis"])
         {
             if (IsRunning(name))
             {

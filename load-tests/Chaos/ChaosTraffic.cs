@@ -10,16 +10,19 @@ internal sealed class ChaosTraffic : IAsyncDisposable
 {
     private readonly CancellationTokenSource stop = new();
     private readonly GrpcChannel channel;
+    private readonly GrpcChannel? secondChannel;
     private readonly RetryOnce retry;
     private readonly RankingTraffic traffic;
     private readonly Task running;
     private long failedWhileDead;
 
     /// <summary>Sends from now on.</summary>
-    public ChaosTraffic(Uri address, ChaosStudent student, double ratePerSecond, int candidates, DeadTimes dead, int seed)
+    /// <param name="second">Where a second try goes; null: to the same address.</param>
+    public ChaosTraffic(Uri address, ChaosStudent student, double ratePerSecond, int candidates, DeadTimes dead, int seed, Uri? second = null)
     {
         channel = GrpcChannel.ForAddress(address);
-        retry = new((began, _) =>
+        secondChannel = second is null ? null : GrpcChannel.ForAddress(second);
+        retry = new(secondChannel?.CreateCallInvoker(), (began, _) =>
         {
             if (dead.Overlaps(began))
                 Interlocked.Increment(ref failedWhileDead);
@@ -59,6 +62,7 @@ internal sealed class ChaosTraffic : IAsyncDisposable
         await stop.CancelAsync();
         await running.ContinueWith(_ => { }, TaskScheduler.Default);
         channel.Dispose();
+        secondChannel?.Dispose();
         stop.Dispose();
     }
 }

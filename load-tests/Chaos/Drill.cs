@@ -10,6 +10,7 @@ internal sealed record Drill(string Name, string What, int LongCount, Func<Chaos
         new("distiller-kills", "kill -9 at random moments while records arrive", 1000, DistillerKillsDrill.RunAsync),
         new("redis-kills", "kill -9 under a producer that writes as fast as it can", 300, RedisKillsDrill.RunAsync),
         new("serving-kills", "kill -9 under ranking requests", 200, (o, count, c) => Whole(o, FaultSchedule.ServingKills(o.Seed), count, c)),
+        new("rolling-restarts", "SIGTERM to two servers in turn", 200, RollingRestartsDrill.RunAsync),
         new("partitions", "delays, resets, half-open links and lost replies", 100, (o, count, c) => Whole(o, FaultSchedule.Partitions(o.Seed), count, c)),
         new("publish-crash", "a publication killed or refused at each system call; needs strace", int.MaxValue, PublishCrashDrill.RunAsync),
         new("mutants", "damaged model files", 10_000, MutantsDrill.RunAsync),

@@ -4,10 +4,12 @@ using Grpc.Core.Interceptors;
 
 namespace KdServing.LoadTests.Chaos;
 
-/// <summary>What a recommender service does when its ranker is gone for a moment: one more try, a little later.</summary>
+/// <summary>What a recommender service does when its ranker is gone for a moment: one more try, a little later, elsewhere if it can.</summary>
+/// <param name="second">Where the second try goes; null: to the same server.</param>
 /// <param name="failed">Told of every call that failed for good: when it began, and with what status.</param>
-internal sealed class RetryOnce(Action<long, StatusCode> failed) : Interceptor
+internal sealed class RetryOnce(CallInvoker? second, Action<long, StatusCode> failed) : Interceptor
 {
+    // A server elsewhere needs no time to come back.
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
     private long retries;
@@ -37,9 +39,10 @@ internal sealed class RetryOnce(Action<long, StatusCode> failed) : Interceptor
                 failed(began, e.StatusCode);
                 throw;
             }
-            await Task.Delay(Pause).ConfigureAwait(false);
             Interlocked.Increment(ref retries);
-            call = continuation(request, context);
+            if (second is null)
+                await Task.Delay(Pause).ConfigureAwait(false);
+            call = second?.AsyncUnaryCall(context.Method, context.Host, context.Options, request) ?? continuation(request, context);
             try
             {
                 return await call.ResponseAsync.ConfigureAwait(false);
