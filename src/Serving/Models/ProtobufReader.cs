@@ -28,7 +28,9 @@ internal ref struct ProtobufReader(ReadOnlySpan<byte> message)
         if (position == message.Length)
             return false;
         var tag = Varint();
-        Field = checked((int)(tag >> 3));
+        if (tag > uint.MaxValue)
+            throw new FormatException("a field number is out of its range");
+        Field = (int)(tag >> 3);
         Number = 0;
         Bytes = default;
         HasBytes = false;
