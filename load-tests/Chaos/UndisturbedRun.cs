@@ -44,17 +44,17 @@ internal static class UndisturbedRun
     /// <exception cref="DemoException">There is none.</exception>
     public static string StateHash(string stateFolder)
     {
-        var (path, _) = Newest(stateFolder);
-        using var stream = File.OpenRead(Path.Combine(path, "student.safetensors"));
+        // The checkpoint of a clean stop is a full one.
+        using var stream = File.OpenRead(Path.Combine(Newest(stateFolder).Path, "student.safetensors"));
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 
     /// <summary>The last stream entry whose effect is in the newest whole checkpoint.</summary>
     public static StreamId Position(string stateFolder, string streamKey) =>
-        Newest(stateFolder).Manifest.Position.TryGetValue(streamKey, out var id) ? StreamId.Parse(id) : StreamId.Zero;
+        Newest(stateFolder).Manifest.Streams.TryGetValue(streamKey, out var state) ? StreamId.Parse(state.Position) : StreamId.Zero;
 
-    private static (string Path, CheckpointManifest Manifest) Newest(string stateFolder) =>
-        new CheckpointStore(Path.Combine(stateFolder, "checkpoints"), keep: 1).Newest(_ => { })
+    private static StoredCheckpoint Newest(string stateFolder) =>
+        new CheckpointStore(Path.Combine(stateFolder, "checkpoints"), keep: 1).Whole(_ => { }).FirstOrDefault()
         ?? throw new DemoException($"no whole checkpoint in {stateFolder}");
 
     private static async Task FillAsync(IDatabase redis, IEnumerable<AofEntry> entries)

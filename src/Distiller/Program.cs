@@ -18,12 +18,13 @@ var state = new Option<DirectoryInfo>("--state") { Description = "Folder of chec
 var status = new Option<FileInfo?>("--status") { Description = "File to which the status is written once a second, as JSON." };
 var frozenAfter = new Option<double?>("--frozen-after-seconds") { Description = "Keep the version that is live so many seconds after the first record as a frozen comparison." };
 var untilIdle = new Option<double?>("--until-idle-seconds") { Description = "Stop when the stream has been silent for so many seconds." };
+var acceptLoss = new Option<bool>("--accept-loss") { Description = "Go on from the newest whole checkpoint although the streams no longer hold all that came after it." };
 NotNegative(frozenAfter);
 NotNegative(untilIdle);
 
 var root = new RootCommand("Trains a student on a stream of teacher logits and publishes its versions.")
 {
-    config, schema, student, redis, repository, state, status, frozenAfter, untilIdle,
+    config, schema, student, redis, repository, state, status, frozenAfter, untilIdle, acceptLoss,
 };
 root.Add(KdServing.Distiller.Publishing.ModelsCommand.Create());
 root.Add(KdServing.Distiller.Losses.LossesCommand.Create());
@@ -48,7 +49,10 @@ async Task<int> RunAsync(ParseResult arguments)
         var shape = StudentConfig.Parse(Read(arguments.GetValue(student)?.FullName ?? Path.Combine(beside, "student.json"), "--student"));
         var options = new DistillerOptions(arguments.GetValue(redis)!, arguments.GetValue(repository)!.FullName,
             arguments.GetValue(state)!.FullName, arguments.GetValue(status)?.FullName,
-            arguments.GetValue(frozenAfter), arguments.GetValue(untilIdle));
+            arguments.GetValue(frozenAfter), arguments.GetValue(untilIdle))
+        {
+            AcceptLoss = arguments.GetValue(acceptLoss),
+        };
         NativeLibraries.Require(settings.Threads);
         RequireFolder(options.RepositoryFolder, "--repository");
         RequireFolder(options.StateFolder, "--state");

@@ -3,36 +3,63 @@ using StackExchange.Redis;
 namespace KdServing.Contracts;
 
 /// <summary>One entry read: a valid record, or the reason why not.</summary>
-public readonly record struct LogitStreamEntry(StreamId Id, TeacherRecord? Record, ContractException? Fault);
-
-/// <summary>Reads the logit stream from a position its caller owns (the checkpoint); keeps none of its own.</summary>
-public sealed class LogitStreamReader(IDatabase redis, string model, FeatureSchema schema)
+/// <param name="Record">A teacher's record; null in an entry of the labels' stream.</param>
+/// <param name="Fault">Why the entry can not be learned from; null when it can.</param>
+/// <param name="Labels">Labels of an earlier record; null in an entry of a logit stream.</param>
+public readonly record struct LogitStreamEntry(StreamId Id, TeacherRecord? Record, ContractException? Fault, LabelRecord? Labels = null)
 {
-    private readonly StreamKeys keys = new(model);
+    /// <summary>The bytes as they were written; empty when the entry had none.</summary>
+    public ReadOnlyMemory<byte> Raw { get; init; }
+
+    /// <summary>Who wrote an entry that has a fault, as far as it can be told.</summary>
+    public (string Producer, ulong Sequence)? Origin { get; init; }
+}
+
+/// <summary>Reads one stream of a model from a position its caller owns (the checkpoint); keeps none of its own.</summary>
+public sealed class LogitStreamReader
+{
+    private readonly IDatabase redis;
+    private readonly FeatureSchema schema;
+    private readonly RedisKey key;
+    private readonly bool isLabels;
+
+    /// <summary>Reads the logit stream of a model that has one.</summary>
+    public LogitStreamReader(IDatabase redis, string model, FeatureSchema schema) : this(redis, new StreamKeys(model).Logits, schema)
+    {
+    }
+
+    /// <summary>Reads one shard, or the stream of labels.</summary>
+    /// <param name="key">One of <see cref="StreamKeys.LogitShards"/>, or <see cref="StreamKeys.Labels"/>.</param>
+    public LogitStreamReader(IDatabase redis, RedisKey key, FeatureSchema schema, bool isLabels = false) =>
+        (this.redis, this.key, this.schema, this.isLabels) = (redis, key, schema, isLabels);
 
     /// <summary>The stream read, as it appears in a version's position vector.</summary>
-    public string StreamKey => (string)keys.Logits!;
+    public string StreamKey => (string)key!;
+
+    /// <summary>The stream holds labels, not teacher records.</summary>
+    public bool IsLabels => isLabels;
 
     /// <summary>Up to <paramref name="count"/> entries after <paramref name="position"/>, in order; empty when there are none yet.</summary>
     /// <exception cref="RedisException">Redis is away; nothing was consumed, call again.</exception>
     public async Task<IReadOnlyList<LogitStreamEntry>> ReadAsync(StreamId position, int count)
     {
-        var reply = await redis.ExecuteAsync("XREAD", "COUNT", count, "STREAMS", keys.Logits, position.ToString());
-        if (reply.IsNull)
-            return [];
-        var raw = (RedisResult[])((RedisResult[])((RedisResult[])reply!)[0]!)[1]!;
-        var entries = new LogitStreamEntry[raw.Length];
-        // Parsing is the costly part; entries are independent of each other.
-        for (var i = 0; i < raw.Length; i++)
-            entries[i] = Parse((RedisResult[])raw[i]!);
-        return entries;
+        var reply = await redis.ExecuteAsync("XREAD", "COUNT", count, "STREAMS", key, position.ToString());
+        return reply.IsNull ? [] : ParseAll((RedisResult[])((RedisResult[])((RedisResult[])reply!)[0]!)[1]!);
     }
+
+    /// <summary>The entries after one id up to another, in order; those that were trimmed are not among them.</summary>
+    /// <exception cref="RedisException">Redis is away; call again.</exception>
+    public async Task<IReadOnlyList<LogitStreamEntry>> ReadRangeAsync(StreamId after, StreamId last) =>
+        ParseAll((RedisResult[])(await redis.ExecuteAsync("XRANGE", key, $"({after}", last.ToString()))!);
+
+    /// <summary>Reads an entry from the bytes of its record.</summary>
+    public LogitStreamEntry Parse(StreamId id, byte[] record) => Parse(id, "1"u8.ToArray(), record, null, null);
 
     /// <summary>Id of the last entry written, <see cref="StreamId.Zero"/> for an empty stream, and the number of entries held.</summary>
     public async Task<(StreamId Last, long Length)> TailAsync()
     {
-        var length = (long)await redis.ExecuteAsync("XLEN", keys.Logits);
-        var reply = await redis.ExecuteAsync("XREVRANGE", keys.Logits, "+", "-", "COUNT", 1);
+        var length = (long)await redis.ExecuteAsync("XLEN", key);
+        var reply = await redis.ExecuteAsync("XREVRANGE", key, "+", "-", "COUNT", 1);
         var newest = (RedisResult[])reply!;
         return (newest.Length == 0 ? StreamId.Zero : StreamId.Parse((string)((RedisResult[])newest[0]!)[0]!), length);
     }
@@ -40,62 +67,58 @@ public sealed class LogitStreamReader(IDatabase redis, string model, FeatureSche
     /// <summary>Id of the oldest entry still held; null when the stream is empty.</summary>
     public async Task<StreamId?> OldestAsync()
     {
-        var oldest = (RedisResult[])(await redis.ExecuteAsync("XRANGE", keys.Logits, "-", "+", "COUNT", 1))!;
+        var oldest = (RedisResult[])(await redis.ExecuteAsync("XRANGE", key, "-", "+", "COUNT", 1))!;
         return oldest.Length == 0 ? null : StreamId.Parse((string)((RedisResult[])oldest[0]!)[0]!);
     }
 
-    /// <summary>Copies a faulty entry to the dead-letter stream with its reason. Call before the position moves past it.</summary>
-    public async Task DeadLetterAsync(LogitStreamEntry entry)
+    /// <summary>Entries held, and entries ever added to the stream; zeros while it does not exist.</summary>
+    public async Task<(long Held, long Added)> CountsAsync()
     {
-        var raw = (RedisResult[])(await redis.ExecuteAsync("XRANGE", keys.Logits, entry.Id.ToString(), entry.Id.ToString()))!;
-        byte[] bytes = [];
-        if (raw.Length > 0 && Field((RedisResult[])((RedisResult[])raw[0]!)[1]!, "r") is { } r)
-            bytes = r;
-        await redis.ExecuteAsync("XADD", keys.DeadLetters, "MAXLEN", "~", 100_000, "*",
-            "id", entry.Id.ToString(), "reason", entry.Fault?.Message ?? "", "r", bytes);
-    }
-
-    /// <summary>Frees entries at or before a position that is durable in a checkpoint.</summary>
-    public Task TrimAsync(StreamId durable) =>
-        redis.ExecuteAsync("XTRIM", keys.Logits, "MINID", "~", durable.ToString());
-
-    /// <summary>
-    /// Frees exactly what is at or before a durable position; then how many entries wait, and how many were ever added to the
-    /// stream. The growth of the second less what was read since is how far a reader lags.
-    /// </summary>
-    public async Task<(long Waiting, long Added)> BacklogAsync(StreamId durable)
-    {
-        await redis.ExecuteAsync("XTRIM", keys.Logits, "MINID", durable.ToString());
-        // MINID keeps the entry of that id.
-        await redis.ExecuteAsync("XDEL", keys.Logits, durable.ToString());
-        return ((long)await redis.ExecuteAsync("XLEN", keys.Logits), await AddedAsync());
+        if (!await redis.KeyExistsAsync(key))
+            return default;
+        var info = (RedisResult[])(await redis.ExecuteAsync("XINFO", "STREAM", key))!;
+        var (held, added) = (0L, 0L);
+        for (var i = 0; i + 1 < info.Length; i += 2)
+        {
+            switch ((string?)info[i])
+            {
+                case "length":
+                    held = (long)info[i + 1];
+                    break;
+                case "entries-added":
+                    added = (long)info[i + 1];
+                    break;
+            }
+        }
+        return (held, added);
     }
 
     /// <summary>Entries ever added to the stream; 0 while it does not exist.</summary>
-    public async Task<long> AddedAsync()
+    public async Task<long> AddedAsync() => (await CountsAsync()).Added;
+
+    private LogitStreamEntry[] ParseAll(RedisResult[] raw)
     {
-        if (!await redis.KeyExistsAsync(keys.Logits))
-            return 0;
-        var info = (RedisResult[])(await redis.ExecuteAsync("XINFO", "STREAM", keys.Logits))!;
-        for (var i = 0; i + 1 < info.Length; i += 2)
+        var entries = new LogitStreamEntry[raw.Length];
+        for (var i = 0; i < raw.Length; i++)
         {
-            if ((string?)info[i] == "entries-added")
-                return (long)info[i + 1];
+            var entry = (RedisResult[])raw[i]!;
+            var fields = (RedisResult[])entry[1]!;
+            entries[i] = Parse(StreamId.Parse((string)entry[0]!), Field(fields, "v"), Field(fields, "r"), Field(fields, "p"), Field(fields, "s"));
         }
-        return 0;
+        return entries;
     }
 
-    private LogitStreamEntry Parse(RedisResult[] entry)
+    private LogitStreamEntry Parse(StreamId id, byte[]? format, byte[]? record, byte[]? producer, byte[]? sequence)
     {
-        var id = StreamId.Parse((string)entry[0]!);
-        var fields = (RedisResult[])entry[1]!;
         try
         {
-            return new(id, LogitEntry.Parse(Field(fields, "v"), Field(fields, "r"), schema), null);
+            return isLabels
+                ? new(id, null, null, LogitEntry.ParseLabels(format, record, schema)) { Raw = record }
+                : new(id, LogitEntry.Parse(format, record, schema), null) { Raw = record };
         }
         catch (ContractException e)
         {
-            return new(id, null, e);
+            return new(id, null, e) { Raw = record, Origin = isLabels ? null : LogitEntry.Origin(record, producer, sequence) };
         }
     }
 

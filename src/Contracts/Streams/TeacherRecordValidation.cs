@@ -13,8 +13,8 @@ public static class TeacherRecordValidation
     public const float MaxMagnitude = 1e6f;
 
     // The last a calendar date can be made of; and what a double counts exactly.
-    private const long MaxEventTimeMs = 253_402_300_799_999;
-    private const ulong MaxSequence = 1UL << 53;
+    internal const long MaxEventTimeMs = 253_402_300_799_999;
+    internal const ulong MaxSequence = 1UL << 53;
 
     /// <summary>Checks identity, shapes and values. Columns are checked against the schema, numbers for being finite.</summary>
     /// <exception cref="ContractException">Names the field and the reason.</exception>
@@ -40,7 +40,7 @@ public static class TeacherRecordValidation
         RequireColumns(record, schema, n);
         RequireCandidates(record, n);
         RequireOutputs(record, schema, n);
-        RequireLabels(record, schema, n);
+        RequireLabels(record.Labels, schema, n);
     }
 
     private static void RequireColumns(TeacherRecord record, FeatureSchema schema, int n)
@@ -133,15 +133,16 @@ public static class TeacherRecordValidation
         }
     }
 
-    private static void RequireLabels(TeacherRecord record, FeatureSchema schema, int n)
+    /// <param name="n">Candidates; 0: not known, any number will do.</param>
+    internal static void RequireLabels(IReadOnlyList<TargetLabels> all, FeatureSchema schema, int n)
     {
         var seen = new HashSet<string>();
-        for (var t = 0; t < record.Labels.Count; t++)
+        for (var t = 0; t < all.Count; t++)
         {
-            var labels = record.Labels[t];
+            var labels = all[t];
             if (!schema.Targets.Contains(labels.Target) || !seen.Add(labels.Target))
                 throw new ContractException($"labels[{t}].target", $"is unknown or named twice; targets: {string.Join(", ", schema.Targets)}");
-            if (labels.States.Length != n)
+            if (n > 0 && labels.States.Length != n)
                 throw new ContractException($"labels[{t}].states", $"has {labels.States.Length} bytes for {n} candidates");
             foreach (var state in labels.States.Span)
             {

@@ -9,6 +9,7 @@ public sealed partial class ModelRepository
     /// <summary>Publishes a version: <paramref name="write"/> fills an empty folder, then it appears whole, or not at all.</summary>
     /// <param name="describe">Makes the manifest from the sizes and hashes of the files written.</param>
     /// <exception cref="IOException">The disk is full, or the version exists; nothing is visible.</exception>
+    /// <exception cref="StaleEpochException">A version of a newer epoch is there; nothing is visible.</exception>
     public VersionManifest Publish(string model, long version, Action<string> write,
         Func<IReadOnlyDictionary<string, VersionFile>, VersionManifest> describe)
     {
@@ -24,8 +25,24 @@ public sealed partial class ModelRepository
             DurableFile.Write(Path.Combine(staging, VersionManifest.FileName), s => s.Write(bytes));
             if (Signer is not null)
                 DurableFile.Write(Path.Combine(staging, VersionManifest.SignatureFileName), s => s.Write(Signer.Sign(bytes)));
+            RequireNewestEpoch(manifest);
         });
         return manifest!;
+    }
+
+    // Here as in Redis, an owner that slept past its lease must not add to what its successor published.
+    private void RequireNewestEpoch(VersionManifest manifest)
+    {
+        if (manifest.Epoch == 0)
+            return;
+        foreach (var version in Versions(manifest.Model).Reverse())
+        {
+            if (TryManifest(manifest.Model, version) is not { } newest)
+                continue;
+            if (newest.Epoch > manifest.Epoch)
+                throw new StaleEpochException($"version {manifest.Version} of '{manifest.Model}' was decided in epoch {manifest.Epoch}, version {version} in epoch {newest.Epoch}: another Distiller has taken the model");
+            return;
+        }
     }
 
     private static VersionFile Describe(string path)
@@ -117,3 +134,6 @@ public sealed partial class ModelRepository
         }
     }
 }
+
+/// <summary>The publisher's epoch is over: another one has published since. Nothing is visible of what it tried.</summary>
+public sealed class StaleEpochException(string message) : Exception(message);

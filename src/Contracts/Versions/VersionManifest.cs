@@ -15,6 +15,13 @@ public enum VersionKind
 /// <param name="Sha256">Lower-case hex.</param>
 public sealed record VersionFile(long Bytes, string Sha256);
 
+/// <summary>The moment of training that a version shows.</summary>
+/// <param name="Life">The history it belongs to; see <c>docs/refresh.md</c>.</param>
+/// <param name="Batch">Batches learned.</param>
+/// <param name="JournalSequence">Entry of the model's journal that decided on it.</param>
+/// <param name="Configuration">Hash of what decides how a batch changes the weights: losses, optimisers, shape, seed.</param>
+public sealed record VersionLineage(string Life, long Batch, long JournalSequence, string Configuration);
+
 /// <summary><c>manifest.json</c>: what a version is, what it has learned from, and the hash of every file.</summary>
 public sealed record VersionManifest
 {
@@ -42,6 +49,12 @@ public sealed record VersionManifest
 
     /// <summary>Milliseconds since the Unix epoch.</summary>
     public required long CreatedAtMs { get; init; }
+
+    /// <summary>Fencing epoch of the Distiller that decided on this version; 0: it had none. Never falls from version to version.</summary>
+    public long Epoch { get; init; }
+
+    /// <summary>What the version can be rebuilt from; null: from nothing that was noted.</summary>
+    public VersionLineage? Lineage { get; init; }
 
     /// <summary>FeatureSchema.Fingerprint, 16 hex digits.</summary>
     public required string SchemaFingerprint { get; init; }

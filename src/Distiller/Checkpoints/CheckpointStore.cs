@@ -5,22 +5,38 @@ using KdServing.Contracts;
 
 namespace KdServing.Distiller.Checkpoints;
 
+/// <summary>A checkpoint that is whole, with those that its rows rest on.</summary>
+/// <param name="Chain">Folders, the full one first, this one last.</param>
+public sealed record StoredCheckpoint(long Number, string Path, CheckpointManifest Manifest, IReadOnlyList<string> Chain);
+
 /// <summary>
-/// <c>&lt;folder&gt;/&lt;number&gt;/</c>: complete, checksummed checkpoints, the last few kept. A crash at any point leaves the
-/// one before.
+/// <c>&lt;folder&gt;/&lt;number&gt;/</c>: complete, checksummed checkpoints, the last few kept and what they rest on. A crash at any
+/// point leaves the one before.
 /// </summary>
 /// <remarks>Saving may run on another thread than training, one at a time.</remarks>
-public sealed class CheckpointStore(string folder, int keep)
+/// <param name="keep">Checkpoints kept.</param>
+/// <param name="atStep">Told before each step that a crash could fall between; null in production.</param>
+public sealed class CheckpointStore(string folder, int keep, Action<string>? atStep = null)
 {
     private const string StagingPrefix = ".staging-";
+    private const string DamagedPrefix = ".damaged-";
 
     public string Folder { get; } = Path.GetFullPath(folder);
 
-    /// <summary>Writes a checkpoint and makes it durable; older ones beyond those kept are removed.</summary>
+    /// <summary>There is a checkpoint, whole or not.</summary>
+    public bool Any => Numbers().Count > 0;
+
+    /// <summary>The newest manifest that can be read, its files unverified.</summary>
+    public CheckpointManifest? Newest => Numbers().OrderDescending().Select(TryManifest).FirstOrDefault(m => m is not null);
+
+    /// <summary>Writes a checkpoint and makes it durable; older ones that nothing needs are removed.</summary>
     /// <param name="files">File name → what writes it.</param>
     /// <param name="describe">Makes the manifest from sizes and hashes.</param>
+    /// <param name="lineageBytes">Older checkpoints are kept up to so many bytes beside those that must be, for replays.</param>
+    /// <returns>The checkpoint's number.</returns>
     /// <exception cref="IOException">The disk refused; the checkpoints before are untouched.</exception>
-    public void Save(IReadOnlyDictionary<string, Action<Stream>> files, Func<IReadOnlyDictionary<string, VersionFile>, CheckpointManifest> describe)
+    public long Save(IReadOnlyDictionary<string, Action<Stream>> files, Func<IReadOnlyDictionary<string, VersionFile>, CheckpointManifest> describe,
+        long lineageBytes = 0)
     {
         Directory.CreateDirectory(Folder);
         foreach (var stale in Directory.EnumerateDirectories(Folder, StagingPrefix + "*"))
@@ -32,39 +48,69 @@ public sealed class CheckpointStore(string folder, int keep)
         {
             var written = new SortedDictionary<string, VersionFile>(StringComparer.Ordinal);
             foreach (var (name, write) in files)
+            {
                 written[name] = WriteHashed(Path.Combine(staging, name), write);
+                atStep?.Invoke("checkpoint file");
+            }
             var json = JsonSerializer.SerializeToUtf8Bytes(describe(written), ContractJson.Options);
             DurableFile.Write(Path.Combine(staging, CheckpointManifest.FileName), s => s.Write(json));
             DurableFile.FlushFolder(staging);
+            atStep?.Invoke("checkpoint staged");
             Directory.Move(staging, PathOf(number));
+            atStep?.Invoke("checkpoint renamed");
             DurableFile.FlushFolder(Folder);
         }
-        catch
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             Directory.Delete(staging, recursive: true);
             throw;
         }
-        foreach (var old in Numbers().SkipLast(keep))
-            Directory.Delete(PathOf(old), recursive: true);
+        RemoveOld(lineageBytes);
+        return number;
     }
 
-    /// <summary>The newest checkpoint that is whole; a damaged one is reported and the one before is taken.</summary>
+    /// <summary>Checkpoints that are whole, chain and all, newest first; a damaged one is reported.</summary>
     /// <param name="report">Told of every checkpoint passed over, and why.</param>
-    /// <returns>Null when there is none.</returns>
-    public (string Path, CheckpointManifest Manifest)? Newest(Action<string> report)
+    public IEnumerable<StoredCheckpoint> Whole(Action<string> report)
     {
+        var verified = new Dictionary<long, CheckpointManifest>();
         foreach (var number in Numbers().OrderDescending())
         {
+            StoredCheckpoint? found = null;
             try
             {
-                return (PathOf(number), Verify(PathOf(number)));
+                var chain = new List<long> { number };
+                while (Verified(chain[^1]) is { Kind: CheckpointKind.Incremental } link)
+                {
+                    if (link.Previous <= 0 || link.Previous >= chain[^1])
+                        throw new ContractException("previous", $"is {link.Previous}");
+                    chain.Add(link.Previous);
+                }
+                chain.Reverse();
+                found = new(number, PathOf(number), verified[number], [.. chain.Select(PathOf)]);
             }
             catch (Exception e) when (e is ContractException or IOException or UnauthorizedAccessException)
             {
-                report($"checkpoint {PathOf(number)} is damaged ({e.Message}); falling back to the one before");
+                report($"checkpoint {PathOf(number)} is damaged ({e.Message})");
             }
+            if (found is not null)
+                yield return found;
         }
-        return null;
+
+        CheckpointManifest Verified(long number) =>
+            verified.TryGetValue(number, out var manifest) ? manifest : verified[number] = Verify(PathOf(number));
+    }
+
+    /// <summary>Puts checkpoints newer than one aside: training goes on from that one, theirs is a history that did not happen.</summary>
+    public void SetAsideAfter(long number)
+    {
+        foreach (var newer in Numbers().Where(n => n > number))
+        {
+            var aside = Path.Combine(Folder, DamagedPrefix + Path.GetFileName(PathOf(newer)));
+            if (Directory.Exists(aside))
+                Directory.Delete(aside, recursive: true);
+            Directory.Move(PathOf(newer), aside);
+        }
     }
 
     private static CheckpointManifest Verify(string path)
@@ -81,16 +127,54 @@ public sealed class CheckpointStore(string folder, int keep)
         return manifest;
     }
 
+    private void RemoveOld(long lineageBytes)
+    {
+        var numbers = Numbers();
+        var needed = new HashSet<long>();
+        foreach (var kept in numbers.TakeLast(keep))
+            AddChain(kept);
+        // Whole chains from the newest back, as long as the allowance lasts: a replay begins at a full one.
+        var bytes = 0L;
+        foreach (var number in numbers.Where(n => !needed.Contains(n)).OrderDescending().ToList())
+        {
+            bytes += Directory.EnumerateFiles(PathOf(number)).Sum(f => new FileInfo(f).Length);
+            if (bytes > lineageBytes)
+                break;
+            AddChain(number);
+        }
+        foreach (var old in numbers.Where(n => !needed.Contains(n)))
+            Directory.Delete(PathOf(old), recursive: true);
+        foreach (var aside in Directory.EnumerateDirectories(Folder, DamagedPrefix + "*").Order().SkipLast(keep))
+            Directory.Delete(aside, recursive: true);
+
+        void AddChain(long number)
+        {
+            while (number > 0 && needed.Add(number))
+                number = TryManifest(number)?.Previous ?? 0;
+        }
+    }
+
+    private CheckpointManifest? TryManifest(long number)
+    {
+        try
+        {
+            return CheckpointManifest.Parse(File.ReadAllBytes(Path.Combine(PathOf(number), CheckpointManifest.FileName)));
+        }
+        catch (Exception e) when (e is ContractException or IOException)
+        {
+            return null;
+        }
+    }
+
     private static VersionFile WriteHashed(string path, Action<Stream> write)
     {
         VersionFile? file = null;
         DurableFile.Write(path, stream =>
         {
-            using var hash = SHA256.Create();
-            using (var hashing = new CryptoStream(stream, hash, CryptoStreamMode.Write, leaveOpen: true))
-            using (var buffered = new BufferedStream(hashing, 1 << 16))
-                write(buffered);
-            file = new(stream.Length, Convert.ToHexStringLower(hash.Hash!));
+            using var hashing = new HashingStream(stream);
+            write(hashing);
+            var hash = hashing.Sha256();
+            file = new(hashing.Length, hash);
         });
         return file!;
     }

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using KdServing.Contracts;
 using KdServing.Distiller.Students;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace KdServing.Distiller.Checkpoints;
@@ -10,18 +11,20 @@ internal static class DenseTensors
 {
     private const string Prefix = "dense.";
 
-    /// <summary>A parameter's name in a file.</summary>
-    public static string Name(string parameter) => $"{Prefix}{parameter}";
-
-    public static List<(string Name, long[] Shape, float[] Values)> Copy(Student student) =>
-        [.. student.named_parameters().Select(p => ($"{Prefix}{p.name}", p.parameter.shape, Floats(p.parameter)))];
+    public static List<(string Name, long[] Shape, float[] Values)> Copy(IEnumerable<(string Name, Parameter Parameter)> parameters) =>
+        [.. parameters.Select(p => ($"{Prefix}{p.Name}", p.Parameter.shape, Floats(p.Parameter)))];
 
     /// <exception cref="ContractException">The file is of another student.</exception>
-    public static void Restore(SafetensorsFile file, Student student)
+    public static void Restore(SafetensorsFile file, IEnumerable<(string Name, Parameter Parameter)> parameters)
     {
-        foreach (var (name, parameter) in student.named_parameters())
+        foreach (var (name, parameter) in parameters)
             Restore(file, $"{Prefix}{name}", parameter);
     }
+
+    public static List<(string Name, long[] Shape, float[] Values)> Copy(Student student) => Copy(Named(student));
+
+    /// <exception cref="ContractException">The file is of another student.</exception>
+    public static void Restore(SafetensorsFile file, Student student) => Restore(file, Named(student));
 
     /// <exception cref="ContractException">No such tensor, or of another shape.</exception>
     public static void Restore(SafetensorsFile file, string name, Tensor into)
@@ -36,4 +39,7 @@ internal static class DenseTensors
         using var dense = tensor.detach().cpu();
         return MemoryMarshal.Cast<byte, float>(dense.bytes).ToArray();
     }
+
+    private static IEnumerable<(string Name, Parameter Parameter)> Named(Student student) =>
+        student.named_parameters().Select(p => (p.name, p.parameter));
 }

@@ -5,6 +5,10 @@ using KdServing.Distiller.Training;
 namespace KdServing.Distiller.Checkpoints;
 
 /// <summary>A learner at one moment: weights and moments copied, tables forked, so that it can be written while training goes on.</summary>
+/// <remarks>
+/// Written whole as one safetensors file, or as a safetensors file of the dense part and a <see cref="RowsFile"/> of the rows that
+/// changed since the state before.
+/// </remarks>
 public sealed class LearnerState : IDisposable
 {
     private const string StepsKey = "adam_steps";
@@ -20,8 +24,7 @@ public sealed class LearnerState : IDisposable
     {
         steps = learner.Adam.Steps;
         counters = new(learner.Counters, StringComparer.Ordinal);
-        foreach (var (name, parameter) in learner.NamedParameters)
-            dense.Add((DenseTensors.Name(name), parameter.shape, DenseTensors.Floats(parameter)));
+        dense.AddRange(DenseTensors.Copy(learner.NamedParameters));
         foreach (var (name, mean, square) in learner.Adam.Moments)
         {
             dense.Add(($"adam_mean.{name}", mean.shape, DenseTensors.Floats(mean)));
@@ -31,37 +34,54 @@ public sealed class LearnerState : IDisposable
             tables.Add((name, table.Fork()));
     }
 
-    /// <summary>Any thread.</summary>
-    public void Write(Stream stream)
+    /// <summary>Rows of all tables.</summary>
+    public long Rows => tables.Sum(t => (long)t.Table.Rows);
+
+    /// <summary>Everything. Any thread.</summary>
+    public void Write(Stream stream) => Write(stream, withRows: true);
+
+    /// <summary>All but the rows. Any thread.</summary>
+    public void WriteDense(Stream stream) => Write(stream, withRows: false);
+
+    /// <summary>The rows that changed, in the order of <see cref="Learner.NamedTables"/>. Any thread.</summary>
+    public void WriteRows(Stream stream, IReadOnlyList<int[]> changed) => RowsFile.Write(stream, [.. tables.Select(t => t.Table)], changed);
+
+    /// <summary>Puts a learner back to where it was written: the file of a whole state, then those of what changed, in order.</summary>
+    /// <exception cref="ContractException">A file is of another student or schema.</exception>
+    public static void Restore(IReadOnlyList<(string Dense, string Rows)> chain, Learner learner)
     {
-        var writer = new SafetensorsWriter();
-        writer.AddMetadata(StepsKey, steps.ToString(CultureInfo.InvariantCulture));
-        foreach (var (name, value) in counters)
-            writer.AddMetadata($"{CounterPrefix}{name}", value.ToString(CultureInfo.InvariantCulture));
-        foreach (var (name, shape, values) in dense)
-            writer.Add(name, shape, values);
-        foreach (var (name, table) in tables)
-            writer.Add(name, table);
-        writer.Write(stream);
+        for (var link = 0; link < chain.Count; link++)
+        {
+            using var file = new SafetensorsFile(chain[link].Dense);
+            if (link == 0)
+            {
+                foreach (var (name, table) in learner.NamedTables)
+                    file.Read(name, table);
+            }
+            else
+            {
+                RowsFile.Apply(File.ReadAllBytes(chain[link].Rows), [.. learner.NamedTables.Select(t => t.Table)]);
+            }
+            if (link == chain.Count - 1)
+                RestoreDense(file, learner);
+        }
     }
 
-    /// <summary>Puts a learner back to where it was written.</summary>
-    /// <exception cref="ContractException">The file is of another student or schema.</exception>
-    public static void Restore(SafetensorsFile file, Learner learner)
+    public void Dispose()
+    {
+        foreach (var (_, table) in tables)
+            table.Dispose();
+    }
+
+    private static void RestoreDense(SafetensorsFile file, Learner learner)
     {
         if (!file.Metadata.TryGetValue(StepsKey, out var text) || !long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var steps))
             throw new ContractException(StepsKey, "is missing in the checkpoint's metadata");
-        foreach (var (name, parameter) in learner.NamedParameters)
-            DenseTensors.Restore(file, DenseTensors.Name(name), parameter);
+        DenseTensors.Restore(file, learner.NamedParameters);
         foreach (var (name, mean, square) in learner.Adam.Moments)
         {
             DenseTensors.Restore(file, $"adam_mean.{name}", mean);
             DenseTensors.Restore(file, $"adam_square.{name}", square);
-        }
-        foreach (var (name, table) in learner.NamedTables)
-        {
-            file.Read(name, table);
-            table.TakeDirtyRows();
         }
         learner.Counters.Clear();
         foreach (var (key, value) in file.Metadata.Where(m => m.Key.StartsWith(CounterPrefix, StringComparison.Ordinal)))
@@ -69,9 +89,19 @@ public sealed class LearnerState : IDisposable
         learner.Adam.Steps = steps;
     }
 
-    public void Dispose()
+    private void Write(Stream stream, bool withRows)
     {
-        foreach (var (_, table) in tables)
-            table.Dispose();
+        var writer = new SafetensorsWriter();
+        writer.AddMetadata(StepsKey, steps.ToString(CultureInfo.InvariantCulture));
+        foreach (var (name, value) in counters)
+            writer.AddMetadata($"{CounterPrefix}{name}", value.ToString(CultureInfo.InvariantCulture));
+        foreach (var (name, shape, values) in dense)
+            writer.Add(name, shape, values);
+        if (withRows)
+        {
+            foreach (var (name, table) in tables)
+                writer.Add(name, table);
+        }
+        writer.Write(stream);
     }
 }

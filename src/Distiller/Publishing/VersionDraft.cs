@@ -6,7 +6,7 @@ namespace KdServing.Distiller.Publishing;
 /// <summary>A version to be: weights copied, tables forked, so that training goes on while it is checked and written.</summary>
 /// <remarks>
 /// Owns its forks; dispose it when it is published or given up. A draft takes the tables' dirty rows with it: hand it to
-/// <see cref="VersionWriter.Publish"/> or <see cref="VersionWriter.Hold"/>, which remember them.
+/// <see cref="VersionWriter.Publish(VersionDraft)"/> or <see cref="VersionWriter.Hold"/>, which remember them.
 /// </remarks>
 public sealed class VersionDraft : IDisposable
 {
@@ -42,10 +42,14 @@ public sealed class VersionDraft : IDisposable
 
     /// <summary>Forks the trainer's tables and takes their dirty rows. On the training thread, between two steps.</summary>
     public static VersionDraft Take(FeatureSchema schema, IReadOnlyList<EmbeddingTable> tables, DenseStudent student, GoldenBatch golden,
-        DraftOrigin origin)
+        DraftOrigin origin) => Take(schema, tables, [.. tables.Select(t => t.TakeDirtyRows())], student, golden, origin);
+
+    /// <summary>Forks the trainer's tables; which rows changed since the previous draft is known. On the training thread, between two steps.</summary>
+    public static VersionDraft Take(FeatureSchema schema, IReadOnlyList<EmbeddingTable> tables, IReadOnlyList<int[]> changedRows, DenseStudent student,
+        GoldenBatch golden, DraftOrigin origin)
     {
         StudentShape.Require(student, schema);
-        return new([.. tables.Select(t => t.Fork())], [.. tables.Select(t => t.TakeDirtyRows())])
+        return new([.. tables.Select(t => t.Fork())], changedRows)
         {
             Schema = schema,
             Student = student,

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Security.Cryptography;
 using System.Text;
 using Google.Protobuf;
 using KdServing.Contracts;
@@ -8,7 +9,7 @@ namespace KdServing.Distiller.Publishing;
 
 /// <summary>Writes a draft as a complete version: graphs, rows, schema, golden batch, manifest. One owner a model; one thread at a time.</summary>
 /// <remarks>
-/// The first version of a process is a base, since nobody knows which rows changed before it; then one in
+/// The first version of a writer is a base, unless <see cref="Restore"/> said which rows changed before it; then one in
 /// <see cref="RefreshPolicy.BaseEvery"/>. What a draft changed stays pending until a version that holds it is published.
 /// <code>
 /// using var draft = VersionDraft.Take(schema, tables, student, golden, origin);   // training thread
@@ -18,30 +19,109 @@ namespace KdServing.Distiller.Publishing;
 public sealed class VersionWriter(ModelRepository repository, string model, RefreshPolicy policy)
 {
     private int[][] pending = [];
-    private int publishedSinceBase;
 
-    /// <summary>The version published last by this writer; null before the first.</summary>
-    public VersionManifest? Newest { get; private set; }
+    /// <summary>What the next version continues.</summary>
+    public PublicationState State { get; private set; } = new(0, 0, 0, 0);
 
-    /// <summary>Checks the draft against the trainer's logits and publishes it: whole, or not at all.</summary>
+    /// <summary>Rows of each table that no published version holds yet, ascending; empty: none.</summary>
+    public IReadOnlyList<int[]> Pending => pending;
+
+    /// <summary>Continues where another writer was.</summary>
+    /// <param name="pendingRows">As <see cref="Pending"/> gave it; with what was written since.</param>
+    public void Restore(PublicationState state, IReadOnlyList<int[]> pendingRows) => (State, pending) = (state, [.. pendingRows]);
+
+    /// <summary>Begins anew after what the repository holds: the next version is a base.</summary>
+    public void Rebase(long newestVersion) => Restore(State with { NewestVersion = newestVersion, BaseVersion = 0, PublishedSinceBase = 0 }, []);
+
+    /// <summary>What the next version is to be.</summary>
+    public VersionPlan Plan(long createdAtMs, long epoch = 0, VersionLineage? lineage = null)
+    {
+        var version = State.NewestVersion + 1;
+        var isBase = State.BaseVersion == 0 || policy.IsBaseDue(State.PublishedSinceBase);
+        return new(version, isBase, isBase ? version : State.BaseVersion, isBase ? 0 : State.NewestVersion, createdAtMs, epoch, lineage);
+    }
+
+    /// <summary>Checks the draft against the trainer's logits and publishes it: whole, or not at all. After what the repository holds, dated now.</summary>
     /// <exception cref="ParityException">The graphs do not compute what the trainer computed; nothing was published.</exception>
     /// <exception cref="IOException">The disk refused; nothing was published.</exception>
     public VersionManifest Publish(VersionDraft draft)
     {
+        if (State.BaseVersion == 0)
+            Rebase(repository.Versions(model).LastOrDefault());
+        return Publish(draft, Plan(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds()));
+    }
+
+    /// <summary>Publishes a draft as planned. A version that is there already is derived again and compared, file by file.</summary>
+    /// <exception cref="ParityException">The graphs do not compute what the trainer computed; nothing was published.</exception>
+    /// <exception cref="IOException">The disk refused; nothing was published.</exception>
+    /// <exception cref="RederivationException">The version in the repository is another one.</exception>
+    public VersionManifest Publish(VersionDraft draft, VersionPlan plan)
+    {
         Hold(draft);
-        var versions = repository.Versions(model);
-        var version = versions.Count == 0 ? 1 : versions[^1] + 1;
-        var isBase = Newest is null || policy.IsBaseDue(publishedSinceBase);
-        var parityError = 0.0;
-        var manifest = repository.Publish(model, version,
-            folder => parityError = Write(folder, draft, isBase),
-            files => Describe(draft, version, isBase, parityError, files));
-        Newest = manifest;
-        pending = [];
-        publishedSinceBase = isBase ? 1 : publishedSinceBase + 1;
-        if (isBase)
+        var manifest = repository.TryManifest(model, plan.Version) is { } there
+            ? Compare(there, draft, plan)
+            : WriteNew(draft, plan);
+        Adopt(plan);
+        if (plan.IsBase)
             RemoveOldChains();
         return manifest;
+    }
+
+    /// <summary>The plan came true elsewhere: the rows pending are in that version.</summary>
+    public void Adopt(VersionPlan plan)
+    {
+        State = new(plan.Version, plan.BaseVersion, plan.IsBase ? 1 : State.PublishedSinceBase + 1, plan.CreatedAtMs);
+        pending = [];
+    }
+
+    /// <summary>Writes the version's files into an empty folder, without publishing it.</summary>
+    /// <returns>The manifest it would have.</returns>
+    public VersionManifest WriteTo(string folder, VersionDraft draft, VersionPlan plan)
+    {
+        var parityError = Write(folder, draft, plan.IsBase);
+        var files = new SortedDictionary<string, VersionFile>(StringComparer.Ordinal);
+        foreach (var path in Directory.EnumerateFiles(folder))
+        {
+            using var stream = File.OpenRead(path);
+            files[Path.GetFileName(path)] = new(stream.Length, Convert.ToHexStringLower(SHA256.HashData(stream)));
+        }
+        return Describe(draft, plan, parityError, files);
+    }
+
+    private VersionManifest WriteNew(VersionDraft draft, VersionPlan plan)
+    {
+        var parityError = 0.0;
+        return repository.Publish(model, plan.Version,
+            folder => parityError = Write(folder, draft, plan.IsBase),
+            files => Describe(draft, plan, parityError, files));
+    }
+
+    private VersionManifest Compare(VersionManifest there, VersionDraft draft, VersionPlan plan)
+    {
+        var folder = Path.Combine(repository.Root, model, $".staging-again-{plan.Version}");
+        try
+        {
+            Directory.CreateDirectory(folder);
+            var again = WriteTo(folder, draft, plan);
+            return Difference(there, again) is { } difference
+                ? throw new RederivationException($"version {plan.Version} in the repository is not the one derived again: {difference} differs")
+                : there;
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    /// <summary>The first thing in which two manifests differ; null when they are equal.</summary>
+    public static string? Difference(VersionManifest a, VersionManifest b)
+    {
+        foreach (var name in a.Files.Keys.Union(b.Files.Keys).Order(StringComparer.Ordinal))
+        {
+            if (a.Files.GetValueOrDefault(name) != b.Files.GetValueOrDefault(name))
+                return name;
+        }
+        return a.ToJson() == b.ToJson() ? null : "the manifest";
     }
 
     /// <summary>Remembers what a draft changed, for a draft that will not be published: the next delta must hold those rows.</summary>
@@ -104,16 +184,18 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
         }
     }
 
-    private VersionManifest Describe(VersionDraft draft, long version, bool isBase, double parityError,
+    private VersionManifest Describe(VersionDraft draft, VersionPlan plan, double parityError,
         IReadOnlyDictionary<string, VersionFile> files) => new()
         {
             Format = VersionManifest.CurrentFormat,
             Model = model,
-            Version = version,
-            Kind = isBase ? VersionKind.Base : VersionKind.Delta,
-            BaseVersion = isBase ? version : Newest!.BaseVersion,
-            PreviousVersion = isBase ? 0 : Newest!.Version,
-            CreatedAtMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
+            Version = plan.Version,
+            Kind = plan.IsBase ? VersionKind.Base : VersionKind.Delta,
+            BaseVersion = plan.BaseVersion,
+            PreviousVersion = plan.PreviousVersion,
+            Epoch = plan.Epoch,
+            Lineage = plan.Lineage,
+            CreatedAtMs = plan.CreatedAtMs,
             SchemaFingerprint = draft.Schema.Fingerprint.ToString("x16", null),
             Signature = draft.Student.Signature,
             Position = draft.Position,
@@ -125,7 +207,7 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
         };
 
     // Both ascending and without repeats, and so is the result.
-    private static int[] Union(int[] a, int[] b)
+    internal static int[] Union(int[] a, int[] b)
     {
         var union = new List<int>(a.Length + b.Length);
         int i = 0, j = 0;
@@ -141,3 +223,6 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
         return [.. union];
     }
 }
+
+/// <summary>A version was derived a second time and came out differently; it must not replace the first.</summary>
+public sealed class RederivationException(string message) : Exception(message);

@@ -2,8 +2,8 @@ using KdServing.Contracts;
 
 namespace KdServing.Distiller.Training;
 
-/// <summary>How far the loop lags behind the stream's writers, asked of Redis once a second beside the training.</summary>
-public sealed class Backlog(LogitStreamReader reader)
+/// <summary>How far the loop lags behind the streams' writers, asked of Redis once a second beside the training.</summary>
+public sealed class Backlog(IReadOnlyList<LogitStreamReader> readers)
 {
     private Task<long>? asking;
     private long askedAtMs;
@@ -15,10 +15,19 @@ public sealed class Backlog(LogitStreamReader reader)
 
     public long RecordsMax { get; private set; }
 
-    /// <summary>Frees what is durable and counts what waits. Call once, before the first read.</summary>
-    public async Task StartAsync(StreamId durable)
+    /// <summary>Counts what waits. Call once, before the first read.</summary>
+    /// <param name="examined">Stream → entries of it worked through since it began.</param>
+    public async Task StartAsync(Func<string, long> examined)
     {
-        (var waiting, added) = await reader.BacklogAsync(durable);
+        var (waiting, sum) = (0L, 0L);
+        foreach (var reader in readers)
+        {
+            var (held, ever) = await reader.CountsAsync();
+            // What was worked through and not yet trimmed is still held; a stream that was deleted began anew.
+            waiting += Math.Min(held, ever >= examined(reader.StreamKey) ? ever - examined(reader.StreamKey) : held);
+            sum += ever;
+        }
+        added = sum;
         waitingLessAdded = waiting - added;
         Note(waiting);
     }
@@ -37,8 +46,16 @@ public sealed class Backlog(LogitStreamReader reader)
         if (asking is null && Environment.TickCount64 - askedAtMs >= 1000)
         {
             askedAtMs = Environment.TickCount64;
-            asking = reader.AddedAsync();
+            asking = AddedAsync();
         }
+    }
+
+    private async Task<long> AddedAsync()
+    {
+        var sum = 0L;
+        foreach (var reader in readers)
+            sum += await reader.AddedAsync();
+        return sum;
     }
 
     private void Note(long records)

@@ -1,73 +1,71 @@
 using KdServing.Contracts;
 using KdServing.Distiller.Checkpoints;
-using KdServing.Distiller.Publishing;
 using KdServing.Distiller.Students;
 using StackExchange.Redis;
 
 namespace KdServing.Distiller.Training;
 
-/// <summary>The streaming Distiller: read a batch, sort it out, score it, learn it; now and then a version and a checkpoint.</summary>
+/// <summary>The streaming Distiller: cut a batch, journal it, learn it; now and then a version and a checkpoint.</summary>
 /// <remarks>
-/// One thread trains; versions and checkpoints are written beside it from forks. The position moves once a batch is learned, so a
-/// checkpoint always holds the effect of exactly the entries before its position: after a crash the rest is read again, and
-/// nothing is lost or learned twice. A faulty entry that was dead-lettered after the last checkpoint is dead-lettered again.
+/// One thread trains; versions and checkpoints are written beside it from forks. Whatever changes the state is a decision that stands in
+/// the journal before it takes effect: which entries are a batch, when a version is drafted, how that ended, which version is live.
+/// The clock says only when to decide. After a crash <see cref="Recovery"/> takes the same decisions again.
 /// </remarks>
 public sealed class DistillationLoop : IDisposable
 {
-    private readonly FeatureSchema schema;
     private readonly DistillerConfig config;
     private readonly DistillerOptions options;
-    private readonly LogitStreamReader reader;
     private readonly VersionAnnouncements announcements;
     private readonly ModelOwner owner;
-    private readonly Cohort cohort;
-    private readonly GateSet gateSet;
-    private readonly PublishedWeights weights;
-    private readonly VersionWriter writer;
-    private readonly ModelRepository repository;
+    private readonly LogitStream stream;
+    private readonly Journal journal;
+    private readonly Trainer trainer;
+    private readonly VersionPublisher publisher;
     private readonly Checkpointing checkpointing;
-    private readonly StreamProgress progress = new();
+    private readonly Recovery recovery;
     private readonly Backlog backlog;
+    private readonly Queue<Checkpointing.Saved> durable = new();
     private readonly LoopMeter meter = new();
-    private Checkpointing.Saved acknowledged = new(StreamId.Zero, new());
+    private readonly StatusReport status;
     private Task<(StreamId Id, long Version)?>? servedQuery;
     private long learnedAtRefresh;
-    private long versionsPublished;
-    private long heldByGate;
 
     /// <exception cref="ContractException">The configuration breaks a rule; names the field.</exception>
     public DistillationLoop(FeatureSchema schema, StudentConfig studentConfig, DistillerConfig config, DistillerOptions options, IDatabase redis)
     {
-        this.schema = schema;
         this.config = config;
         this.options = options;
         var model = config.Model!;
-        reader = new(redis, model, schema);
+        List<LogitStreamReader> readers = [.. new StreamKeys(model).LogitShards(config.Shards).Select(key => new LogitStreamReader(redis, key, schema))];
         announcements = new(redis, model);
         owner = new(redis, model);
-        backlog = new(reader);
-        cohort = new(schema, studentConfig, config);
-        gateSet = new(config.Gate.Window);
-        repository = new(options.RepositoryFolder);
-        writer = new(repository, model, config.Refresh);
-        weights = new(Path.Combine(options.StateFolder, "published"), repository, model, schema, studentConfig);
-        checkpointing = new(new(Path.Combine(options.StateFolder, "checkpoints"), config.Checkpoint.Keep), schema, model, reader.StreamKey);
+        stream = new(readers, options.Redis);
+        journal = new(redis, model, owner, stream);
+        backlog = new(readers);
+        var repository = new ModelRepository(options.RepositoryFolder);
+        var weights = new PublishedWeights(Path.Combine(options.StateFolder, "published"), repository, model, schema, studentConfig);
+        trainer = new(schema, studentConfig, config, [.. readers.Select(r => r.StreamKey)], new(repository, model, config.Refresh), options.FrozenAfterSeconds);
+        publisher = new(schema, model, config.Gate, repository, weights, journal, owner, stream, options.AtStep);
+        checkpointing = new(new(Path.Combine(options.StateFolder, "checkpoints"), config.Checkpoint.Keep, options.AtStep), config.Checkpoint, schema, model);
+        recovery = new(trainer, checkpointing, journal, owner, stream, publisher, weights, repository, model, options.StateFolder, options.AcceptLoss);
+        status = new(options.StatusFile, trainer, meter, backlog, owner, recovery);
     }
 
-    /// <summary>Runs until <paramref name="stop"/>, or until the stream has been silent for long enough.</summary>
-    /// <exception cref="ContractException">The state folder belongs to another model, schema or student.</exception>
+    /// <summary>Runs until <paramref name="stop"/>, or until the streams have been silent for long enough.</summary>
+    /// <exception cref="ContractException">The state folder belongs to another model, schema or student, or can not be continued.</exception>
     /// <exception cref="OwnershipLostException">Another Distiller trains the model.</exception>
     public async Task RunAsync(CancellationToken stop)
     {
-        WriteStatus("waiting");
-        var stream = new LogitStream(reader, options.Redis);
-        await owner.TakeAsync(stream, stop);
-        Restore();
-        stream.Position = progress.Position;
-        var publisher = new VersionPublisher(schema, config.Model!, config.Gate, repository, writer, announcements, weights, stream);
+        status.Write("waiting");
+        await owner.TakeAsync(stream, recovery.NewestEpoch, stop);
+        await recovery.RunAsync(stop);
+        var progress = trainer.Progress;
+        status.Acknowledged = progress.Counters;
+        learnedAtRefresh = progress.Counters.Learned;
+        stream.StartAfter(progress.Position);
         var examinedBefore = progress.Counters.Examined;
-        await stream.InsistAsync(() => backlog.StartAsync(progress.Position), stop);
-        DistillerLog.Info($"reading {reader.StreamKey} after {progress.Position}; {backlog.Records} entries wait");
+        await stream.InsistAsync(() => backlog.StartAsync(progress.Examined), stop);
+        DistillerLog.Info($"reading {string.Join(", ", stream.Sources.Select(s => $"{s.StreamKey} after {progress.Position(s.StreamKey)}"))} in epoch {owner.Epoch}; {backlog.Records} entries wait");
 
         while (!stop.IsCancellationRequested)
         {
@@ -75,199 +73,153 @@ public sealed class DistillationLoop : IDisposable
             if (entries.Count > 0)
             {
                 meter.BeginWork();
-                await ExamineAsync(entries, stream, stop);
-                cohort.ScoreAndLearn();
-                meter.Note(cohort.Student.Loss);
-                progress.Position = entries[^1].Id;
+                await LearnAsync(entries, stop);
                 meter.EndWork(entries.Count);
             }
             owner.Renew();
             backlog.Update(progress.Counters.Examined - examinedBefore);
-            UpdateLive();
-            await FinishBackgroundWorkAsync(publisher);
+            await FinishDraftAsync(stop);
+            await UpdateLiveAsync(stop);
+            await FinishCheckpointAsync();
+            if (!checkpointing.IsBusy && !publisher.IsBusy && meter.SecondsSinceCheckpoint >= config.Checkpoint.EverySeconds)
+                BeginCheckpoint(whole: false);
             if (!publisher.IsBusy && config.Refresh.IsDue(meter.SecondsSinceRefresh, progress.Counters.Learned - learnedAtRefresh))
-                BeginRefresh(publisher, stop);
-            if (!checkpointing.IsBusy && meter.SecondsSinceCheckpoint >= config.Checkpoint.EverySeconds)
-                BeginCheckpoint();
+                await BeginDraftAsync(stop);
             if (meter.IsStatusDue)
-                WriteStatus(stream.IsAway || meter.RecordsPerSecond == 0 ? "waiting" : "training");
+                status.Write(stream.IsAway || meter.RecordsPerSecond == 0 ? "waiting" : "training");
             if (stream.Idle.TotalSeconds >= options.UntilIdleSeconds && !stream.IsAway)
                 break;
         }
-        await StopAsync(publisher);
+        await StopAsync();
     }
 
-    public void Dispose() => cohort.Dispose();
+    public void Dispose() => trainer.Dispose();
 
-    // Every entry becomes one of: dead letter, repeat, gate set, or part of the batch.
-    private async Task ExamineAsync(IReadOnlyList<LogitStreamEntry> entries, LogitStream stream, CancellationToken stop)
+    private async Task LearnAsync(IReadOnlyList<SourcedEntry> entries, CancellationToken stop)
     {
-        cohort.Clear();
-        var counters = progress.Counters;
-        if (counters.Examined == 0)
-            counters = counters with { FirstEntryMs = entries[0].Id.Ms };
-        foreach (var entry in entries)
+        options.AtStep?.Invoke("cut");
+        var progress = trainer.Progress;
+        var sources = new SortedDictionary<string, StreamRange>(StringComparer.Ordinal);
+        foreach (var group in entries.GroupBy(e => e.Source))
         {
-            counters = counters with { Examined = counters.Examined + 1 };
-            if (entry.Record is not { } record)
-            {
-                await stream.InsistAsync(() => reader.DeadLetterAsync(entry), stop);
-                counters = counters with { DeadLettered = counters.DeadLettered + 1 };
-                DistillerLog.WarnSometimes($"dead {entry.Fault?.Field}", $"entry {entry.Id} is not learned, moved to the dead-letter stream: {entry.Fault?.Message}");
-                continue;
-            }
-            if (progress.Sequences.Observe(record) == SequenceVerdict.Repeat)
-                continue;
-            counters = counters with { Consumed = counters.Consumed + 1 };
-            progress.Observe(record);
-            if (GateSet.IsHeldOut(record.RequestId))
-            {
-                gateSet.Add(record);
-                counters = counters with { HeldOut = counters.HeldOut + 1 };
-                continue;
-            }
-            cohort.Add(record);
+            var key = stream.Sources[group.Key].StreamKey;
+            sources[key] = new(progress.Position(key).ToString(), group.Last().Entry.Id.ToString(), group.Count());
         }
-        progress.Counters = counters;
+        var dead = entries.Where(e => e.Entry.Fault is not null).Select(e => ((RedisKey)stream.Sources[e.Source].StreamKey, e.Entry)).ToList();
+        await DecideAsync(new() { Epoch = owner.Epoch, Life = journal.Life, Batch = new(progress.Batches + 1, sources) }, stop, dead);
+        foreach (var (_, entry) in dead)
+            DistillerLog.WarnSometimes($"dead {entry.Fault?.Field}", $"entry {entry.Id} is not learned, moved to the dead-letter stream: {entry.Fault?.Message}");
+        trainer.Learn(entries);
+        meter.Note(trainer.Cohort.Student.Loss);
+        options.AtStep?.Invoke("learned");
     }
 
-    private void BeginRefresh(VersionPublisher publisher, CancellationToken stop)
+    // A decision takes effect when the journal has it.
+    private async Task DecideAsync(JournalEntry entry, CancellationToken stop, IReadOnlyList<(RedisKey Stream, LogitStreamEntry Entry)>? dead = null)
     {
-        var recent = cohort.Records.Count > 0 ? cohort.Records : [.. gateSet.Records];
-        if (recent.Count == 0)
+        await journal.AppendAsync(entry, dead ?? [], stop);
+        options.AtStep?.Invoke("journaled");
+    }
+
+    private async Task BeginDraftAsync(CancellationToken stop)
+    {
+        if (trainer.Recent.Count == 0)
             return;
-        learnedAtRefresh = progress.Counters.Learned;
+        learnedAtRefresh = trainer.Progress.Counters.Learned;
         meter.BeginRefresh();
-        var metrics = cohort.Evaluation.Snapshot().Scorers.GetValueOrDefault("student_latest");
-        var named = new Dictionary<string, double>();
-        foreach (var (name, value) in (ReadOnlySpan<(string, double?)>)[("gauc", metrics?.Gauc), ("auc", metrics?.Auc), ("logloss", metrics?.Logloss)])
-        {
-            if (value is { } v && double.IsFinite(v))
-                named[name] = v;
-        }
-        publisher.Begin(cohort.Student, recent, [.. gateSet.Records], new(new Dictionary<string, string> { [reader.StreamKey] = progress.Position.ToString() },
-            progress.WatermarkMs, progress.TeacherVersions.ToDictionary(), progress.Counters.Learned, named), cohort.Published, stop);
+        var plan = trainer.Writer.Plan(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), owner.Epoch,
+            new(journal.Life, trainer.Progress.Batches, journal.Sequence + 1, trainer.Configuration));
+        await DecideAsync(new() { Epoch = owner.Epoch, Life = journal.Life, Draft = plan }, stop);
+        publisher.Begin(trainer, plan, known: null, stop);
     }
 
-    private void BeginCheckpoint()
+    // What the background thread finished takes effect here, between two steps.
+    private async Task FinishDraftAsync(CancellationToken stop)
     {
-        meter.BeginCheckpoint();
-        checkpointing.Begin(cohort.Student, cohort.LabelsOnly, progress, cohort.Evaluation, gateSet, cohort.Published.Frozen?.Version ?? 0);
+        if (publisher.TakeResult() is not { } result)
+            return;
+        options.AtStep?.Invoke("outcome");
+        await DecideAsync(new() { Epoch = owner.Epoch, Life = journal.Life, Outcome = result.Outcome }, stop);
+        status.Note(result.Outcome.End);
+        if (result.Published is { } version)
+            trainer.Cohort.Published.Add(version);
+        trainer.Cohort.Published.Prune();
     }
 
-    // What the background threads finished takes effect here, between two steps.
-    private async Task FinishBackgroundWorkAsync(VersionPublisher publisher)
+    private async Task UpdateLiveAsync(CancellationToken stop)
     {
-        if (publisher.TakeOutcome() is { } outcome)
-        {
-            heldByGate += outcome.Held ? 1 : 0;
-            if (outcome.Published is { } version)
-            {
-                versionsPublished++;
-                cohort.Published.Add(version);
-            }
-        }
-        if (!publisher.IsBusy)
-            cohort.Published.Prune();
-        if (checkpointing.TakeSaved() is { } saved)
-        {
-            acknowledged = saved;
-            try
-            {
-                await reader.TrimAsync(saved.Position);
-            }
-            catch (Exception e) when (LogitStreamWriter.IsTransient(e))
-            {
-                // The next checkpoint trims as much and more.
-            }
-        }
-    }
-
-    private void UpdateLive()
-    {
+        var published = trainer.Cohort.Published;
         if (servedQuery is { IsCompleted: true })
         {
-            if (servedQuery.IsCompletedSuccessfully)
-                cohort.Published.SetLive(servedQuery.Result?.Version);
+            var live = servedQuery.IsCompletedSuccessfully ? servedQuery.Result?.Version ?? published.Newest?.Version : null;
             servedQuery = null;
+            if (live is { } version && version != published.Live?.Version && published.Knows(version))
+            {
+                await DecideAsync(new() { Epoch = owner.Epoch, Life = journal.Life, Live = version }, stop);
+                trainer.SetLive(version);
+            }
         }
         if (servedQuery is null && meter.IsLiveDue)
             servedQuery = announcements.NewestServedAsync();
-        if (cohort.Published.Frozen is null && progress.StreamSeconds >= options.FrozenAfterSeconds && cohort.Published.Freeze())
-            DistillerLog.Info($"version {cohort.Published.Frozen!.Version} is frozen for comparison");
     }
 
-    private void Restore()
+    private void BeginCheckpoint(bool whole)
     {
-        if (checkpointing.Restore(cohort.Student, cohort.LabelsOnly, progress, cohort.Evaluation, gateSet) is not { } manifest)
-        {
-            DistillerLog.Info($"no checkpoint in {options.StateFolder}: model '{config.Model}' begins, {cohort.Student.ParameterCount:N0} parameters");
+        meter.BeginCheckpoint();
+        options.AtStep?.Invoke("checkpoint");
+        checkpointing.Begin(trainer, journal, owner.Epoch, whole);
+    }
+
+    private async Task FinishCheckpointAsync()
+    {
+        if (checkpointing.TakeSaved() is not { } saved)
             return;
+        status.Acknowledge(saved);
+        durable.Enqueue(saved);
+        if (durable.Count <= config.Checkpoint.Spare)
+            return;
+        while (durable.Count > config.Checkpoint.Spare + 1)
+            durable.Dequeue();
+        options.AtStep?.Invoke("trim");
+        try
+        {
+            var mark = durable.Peek();
+            await journal.TrimAsync(mark.Positions, mark.JournalSequence);
         }
-        acknowledged = new(progress.Position, progress.Counters);
-        learnedAtRefresh = progress.Counters.Learned;
-        if (repository.Versions(config.Model!) is { Count: > 0 } versions && weights.Load(versions[^1], DistillerLog.Warn) is { } newest)
-            cohort.Published.Add(newest);
-        if (manifest.FrozenVersion > 0 && cohort.Published.Newest?.Version == manifest.FrozenVersion)
-            cohort.Published.RestoreFrozen(cohort.Published.Newest);
-        else if (manifest.FrozenVersion > 0 && weights.Load(manifest.FrozenVersion, DistillerLog.Warn) is { } frozen)
-            cohort.Published.RestoreFrozen(frozen);
-        DistillerLog.Info($"continuing from the checkpoint at {progress.Position}: {progress.Counters.Learned} records learned");
+        catch (Exception e) when (LogitStreamWriter.IsTransient(e))
+        {
+            // The next checkpoint trims as much and more.
+        }
     }
 
-    private async Task StopAsync(VersionPublisher publisher)
+    private async Task StopAsync()
     {
-        await publisher.FinishAsync();
-        await FinishBackgroundWorkAsync(publisher);
-        if (progress.Counters.Learned > learnedAtRefresh)
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(5));
+        try
         {
-            using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(5));
-            BeginRefresh(publisher, limit.Token);
             await publisher.FinishAsync();
+            await FinishDraftAsync(limit.Token);
+            if (trainer.Progress.Counters.Learned > learnedAtRefresh)
+            {
+                await BeginDraftAsync(limit.Token);
+                await publisher.FinishAsync();
+                await FinishDraftAsync(limit.Token);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            DistillerLog.Warn("stopped without a last version: Redis is away");
         }
         await checkpointing.FinishAsync();
-        await FinishBackgroundWorkAsync(publisher);
-        BeginCheckpoint();
-        await checkpointing.FinishAsync();
-        await FinishBackgroundWorkAsync(publisher);
-        await owner.GiveBackAsync();
-        WriteStatus("stopped");
-        DistillerLog.Info($"stopped at {progress.Position}: {progress.Counters.Consumed} records consumed, {versionsPublished} versions published");
-    }
-
-    private void WriteStatus(string phase)
-    {
-        meter.BeginStatus();
-        if (options.StatusFile is null)
-            return;
-        var evaluated = cohort.Evaluation.Snapshot();
-        new DistillerStatus
+        await FinishCheckpointAsync();
+        if (!publisher.IsBusy)
         {
-            UpdatedAtMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
-            Phase = phase,
-            Consumed = progress.Counters.Consumed,
-            HeldOut = progress.Counters.HeldOut,
-            DeadLettered = progress.Counters.DeadLettered,
-            Acked = acknowledged.Counters.Consumed + acknowledged.Counters.DeadLettered,
-            Missing = progress.Sequences.Missing,
-            Repeats = progress.Sequences.Repeats,
-            LagRecords = backlog.Records,
-            MaxLagRecords = backlog.RecordsMax,
-            TrainingLoss = meter.Loss,
-            RecordsPerSecond = meter.RecordsPerSecond,
-            RecordsPerBusySecond = meter.RecordsPerBusySecond,
-            VersionsPublished = versionsPublished,
-            HeldByGate = heldByGate,
-            NewestVersion = cohort.Published.Newest?.Version,
-            LiveVersion = cohort.Published.Live?.Version,
-            WatermarkMs = progress.WatermarkMs,
-            Position = new Dictionary<string, string> { [reader.StreamKey] = progress.Position.ToString() },
-            Parameters = cohort.Student.ParameterCount,
-            RssMb = Environment.WorkingSet / 1e6,
-            PhaseSeconds = meter.Phases(cohort.Student.Phases, cohort.LabelsOnly?.Phases),
-            Scorers = evaluated.Scorers,
-            GaucDifference95 = evaluated.GaucDifference95,
-            TransferRatio = evaluated.TransferRatio,
-        }.Write(options.StatusFile);
+            BeginCheckpoint(whole: true);
+            await checkpointing.FinishAsync();
+            await FinishCheckpointAsync();
+        }
+        await owner.GiveBackAsync();
+        status.Write("stopped");
+        DistillerLog.Info($"stopped after {trainer.Progress.Batches} batches: {trainer.Progress.Counters.Consumed} records consumed, {status.VersionsPublished} versions published");
     }
 }

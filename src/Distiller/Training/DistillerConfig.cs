@@ -14,6 +14,12 @@ public sealed record CheckpointConfig
 
     /// <summary>Checkpoints kept.</summary>
     public int Keep { get; init; } = 3;
+
+    /// <summary>One checkpoint in so many holds everything; the others what changed since the one before.</summary>
+    public int FullEvery { get; init; } = 20;
+
+    /// <summary>The streams keep what so many checkpoints before the newest would need, should it be damaged.</summary>
+    public int Spare { get; init; } = 1;
 }
 
 /// <summary><c>evaluation</c> of distiller.json.</summary>
@@ -48,6 +54,9 @@ public sealed record DistillerConfig
 
     /// <summary>Stream entries a step.</summary>
     public int BatchRecords { get; init; } = 32;
+
+    /// <summary>Streams that the teachers spread their records over; the same as in their writers.</summary>
+    public int Shards { get; init; } = 1;
 
     /// <summary>A batch that is not full is learned when nothing has arrived for so long.</summary>
     public double IdleSeconds { get; init; } = 0.5;
@@ -89,7 +98,10 @@ public sealed record DistillerConfig
         RequireEmbedding(Optimizer.Embedding);
         RequireRange(BatchRecords, 1, 4096, "batch_records");
         RequireRange(Threads, 1, 256, "threads");
+        RequireRange(Shards, 1, StreamKeys.MaxShards, "shards");
         RequireRange(Checkpoint.Keep, 1, 1000, "checkpoint.keep");
+        RequireRange(Checkpoint.FullEvery, 1, 1000, "checkpoint.full_every");
+        RequireRange(Checkpoint.Spare, 0, Checkpoint.Keep - 1, "checkpoint.spare");
         RequirePositive(IdleSeconds, "idle_seconds");
         RequirePositive(Checkpoint.EverySeconds, "checkpoint.every_seconds");
         Refresh.Require("refresh");

@@ -8,4 +8,11 @@ namespace KdServing.Distiller.Training;
 /// <param name="FrozenAfterSeconds">The live version becomes <c>student_frozen</c> after so long; null: never.</param>
 /// <param name="UntilIdleSeconds">Stop when the stream has been silent for so long; null: run until told to stop.</param>
 public sealed record DistillerOptions(string Redis, string RepositoryFolder, string StateFolder, string? StatusFile,
-    double? FrozenAfterSeconds, double? UntilIdleSeconds);
+    double? FrozenAfterSeconds, double? UntilIdleSeconds)
+{
+    /// <summary>Go on from the newest whole checkpoint although the streams no longer hold all that came after it.</summary>
+    public bool AcceptLoss { get; init; }
+
+    /// <summary>Told before each step that a crash could fall between, on the thread of that step; the kill test ends the run there. Null in production.</summary>
+    public Action<string>? AtStep { get; init; }
+}

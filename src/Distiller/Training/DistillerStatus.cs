@@ -56,6 +56,22 @@ public sealed record DistillerStatus
 
     public required IReadOnlyDictionary<string, string> Position { get; init; }
 
+    /// <summary>Fencing epoch under which this process trains.</summary>
+    public required long Epoch { get; init; }
+
+    /// <summary>Batches learned since the model began.</summary>
+    public required long Batches { get; init; }
+
+    /// <summary>Journal entries followed at the start of this process.</summary>
+    public required long Replayed { get; init; }
+
+    /// <summary>Journaled entries given up on the operator's word.</summary>
+    public required long Lost { get; init; }
+
+    /// <summary>SHA-256 of the student's whole state in the newest full checkpoint; null before one.</summary>
+    [JsonPropertyName("weights_sha256")]
+    public required string? WeightsSha256 { get; init; }
+
     /// <summary>Dense weights and embedding elements of the student.</summary>
     public required long Parameters { get; init; }
 

@@ -17,8 +17,7 @@ public sealed class FrozenStudent : IDisposable
         this.tables = tables;
     }
 
-    /// <summary>0 until it is published.</summary>
-    public long Version { get; internal set; }
+    public long Version { get; }
 
     internal Student Module => student;
 

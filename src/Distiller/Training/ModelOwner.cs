@@ -1,45 +1,76 @@
 using System.Diagnostics;
+using System.Globalization;
 using KdServing.Contracts;
 using StackExchange.Redis;
 
 namespace KdServing.Distiller.Training;
 
-/// <summary>At most one Distiller trains a model: a lease in Redis, renewed every other second.</summary>
+/// <summary>At most one Distiller trains a model: a lease in Redis, renewed every other second, with a fencing epoch.</summary>
 /// <remarks>
 /// The lease holds <c>host/pid/token</c>. A predecessor on this host whose process is gone is replaced at once, so that a restart after
-/// a crash does not wait; any other holder is waited for until its lease ends.
+/// a crash does not wait; any other holder is waited for until its lease ends. Each change of owner raises the epoch. Whatever an
+/// owner does to the model's streams goes through <see cref="FencedAsync"/>, which Redis carries out only for the newest epoch: an
+/// owner that slept past its lease can wake up at any instruction and still change nothing.
 /// </remarks>
 public sealed class ModelOwner(IDatabase redis, string model)
 {
     private const int LeaseMs = 15_000;
     private const int RenewMs = 2_000;
+    private const string Fenced = "FENCED";
+    private const string NoEpoch = "NOEPOCH";
 
-    // Sets the lease when it is free, ours, or that of the holder named; returns who holds it then.
+    // Sets the lease when it is free, ours, or that of the holder named. A lease that ended but that nobody took goes on with its
+    // epoch; every other change of holder raises the epoch above all that the caller knows of (Redis may have lost the key).
+    // ARGV: self, holder replaced, lease, epoch known, epoch held (0: none).
     private const string Claim = """
         local holder = redis.call('GET', KEYS[1])
-        if not holder or holder == ARGV[1] or holder == ARGV[2] then
-          redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
-          return ARGV[1]
+        local epoch = redis.call('GET', KEYS[2])
+        if holder ~= ARGV[1] or not epoch then
+          if holder and holder ~= ARGV[1] and holder ~= ARGV[2] then return {holder, epoch or '0'} end
+          if not (epoch and epoch == ARGV[5]) then
+            epoch = redis.call('INCR', KEYS[2])
+            if epoch <= tonumber(ARGV[4]) then
+              epoch = tonumber(ARGV[4]) + 1
+              redis.call('SET', KEYS[2], epoch)
+            end
+          end
         end
-        return holder
+        redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+        return {ARGV[1], tostring(epoch)}
         """;
 
     private const string Give = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
-    private readonly RedisKey key = new StreamKeys(model).Owner;
+    private const string Fence = $$"""
+        local epoch = redis.call('GET', KEYS[1])
+        if not epoch then return redis.error_reply('{{NoEpoch}} the epoch is gone') end
+        if epoch ~= ARGV[1] then return redis.error_reply('{{Fenced}} by epoch ' .. epoch) end
+
+        """;
+
+    private readonly StreamKeys keys = new(model);
     private readonly string self = $"{Environment.MachineName}/{Environment.ProcessId}/{Guid.NewGuid():N}";
     private Task<string>? renewing;
     private long renewedAtMs;
 
+    /// <summary>The fencing epoch this owner acts under; 0 before <see cref="TakeAsync"/>.</summary>
+    public long Epoch { get; private set; }
+
     /// <summary>Takes the lease; waits, and says for whom, while another holds it.</summary>
-    public async Task TakeAsync(LogitStream stream, CancellationToken stop)
+    /// <param name="known">The newest epoch found in checkpoints and versions.</param>
+    public async Task TakeAsync(LogitStream stream, long known, CancellationToken stop)
     {
-        var holder = "";
+        Epoch = Math.Max(Epoch, known);
+        var (holder, taken) = ("", 0L);
         while (true)
         {
-            await stream.InsistAsync(async () => holder = await ClaimAsync(IsGone(holder) ? holder : ""), stop);
+            await stream.InsistAsync(async () => (holder, taken) = await ClaimAsync(IsGone(holder) ? holder : "", held: 0), stop);
             if (holder == self)
+            {
+                Epoch = taken;
+                renewedAtMs = Environment.TickCount64;
                 return;
+            }
             if (IsGone(holder))
                 continue;
             DistillerLog.WarnSometimes("owner", $"model '{model}' is being trained by {holder}; waiting until it stops");
@@ -55,13 +86,38 @@ public sealed class ModelOwner(IDatabase redis, string model)
         {
             // A claim that failed (Redis away) is repeated; the lease may end meanwhile, and then the next claim takes it back or not.
             if (renewing.IsCompletedSuccessfully && renewing.Result != self)
-                throw new OwnershipLostException($"model '{model}' was taken over by {renewing.Result}; this Distiller stops");
+                throw Lost(renewing.Result);
             renewing = null;
         }
         if (renewing is null && Environment.TickCount64 - renewedAtMs >= RenewMs)
         {
             renewedAtMs = Environment.TickCount64;
-            renewing = ClaimAsync("");
+            renewing = RenewAsync();
+        }
+    }
+
+    /// <summary>Runs a script on the condition that this owner's epoch is still the newest. The script's own keys and arguments begin at KEYS[2] and ARGV[2].</summary>
+    /// <exception cref="OwnershipLostException">Another Distiller has taken the model; nothing was done.</exception>
+    /// <exception cref="RedisException">Redis is away, or the script failed; it may or may not have been carried out.</exception>
+    public async Task<RedisResult> FencedAsync(string script, IReadOnlyList<RedisKey> more, params IReadOnlyList<RedisValue> arguments)
+    {
+        while (true)
+        {
+            try
+            {
+                return await redis.ExecuteAsync("EVAL",
+                    [Fence + script, more.Count + 1, keys.Epoch, .. more.Select(k => (object)k), Text(Epoch), .. arguments.Select(a => (object)a)]);
+            }
+            catch (RedisServerException e) when (e.Message.Contains(Fenced, StringComparison.Ordinal))
+            {
+                throw Lost("another Distiller");
+            }
+            catch (RedisServerException e) when (e.Message.Contains(NoEpoch, StringComparison.Ordinal))
+            {
+                // Redis came back without its data: the epoch goes on from what we know.
+                if (await RenewAsync() is var holder && holder != self)
+                    throw Lost(holder);
+            }
         }
     }
 
@@ -70,7 +126,7 @@ public sealed class ModelOwner(IDatabase redis, string model)
     {
         try
         {
-            await redis.ScriptEvaluateAsync(Give, [key], [self]);
+            await redis.ScriptEvaluateAsync(Give, [keys.Owner], [self]);
         }
         catch (Exception e) when (LogitStreamWriter.IsTransient(e))
         {
@@ -78,8 +134,23 @@ public sealed class ModelOwner(IDatabase redis, string model)
         }
     }
 
-    private async Task<string> ClaimAsync(string replacing) =>
-        (string)(await redis.ScriptEvaluateAsync(Claim, [key], [self, replacing, LeaseMs]))!;
+    private async Task<string> RenewAsync()
+    {
+        var (holder, epoch) = await ClaimAsync("", Epoch);
+        if (holder == self)
+            Epoch = epoch;
+        return holder;
+    }
+
+    private async Task<(string Holder, long Epoch)> ClaimAsync(string replacing, long held)
+    {
+        var reply = (RedisResult[])(await redis.ExecuteAsync("EVAL", Claim, 2, keys.Owner, keys.Epoch, self, replacing, LeaseMs, Text(Epoch), Text(held)))!;
+        return ((string)reply[0]!, long.Parse((string)reply[1]!, CultureInfo.InvariantCulture));
+    }
+
+    private OwnershipLostException Lost(string to) => new($"model '{model}' was taken over by {to}; this Distiller stops, nothing it had not finished takes effect");
+
+    private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
 
     private static bool IsGone(string holder)
     {

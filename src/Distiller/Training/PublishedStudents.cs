@@ -8,7 +8,7 @@ public sealed class PublishedStudents : IDisposable
     /// <summary>The incumbent of the promotion gate.</summary>
     public FrozenStudent? Newest => versions.Count == 0 ? null : versions[versions.Keys.Last()];
 
-    /// <summary>What Serving ranks with; without a server, the newest.</summary>
+    /// <summary>What Serving ranks with; the newest while no server has said.</summary>
     public FrozenStudent? Live { get; private set; }
 
     /// <summary>The version that was live when <see cref="Freeze"/> was called.</summary>
@@ -16,13 +16,13 @@ public sealed class PublishedStudents : IDisposable
 
     public void Add(FrozenStudent student) => versions.Add(student.Version, student);
 
-    /// <summary>Notes which version a server took last; null: no server has said so.</summary>
-    public void SetLive(long? version)
+    /// <summary>A version that can be scored with.</summary>
+    public bool Knows(long version) => versions.ContainsKey(version);
+
+    /// <summary>Notes which version servers rank with; one from before this process knew any changes nothing: it can not be scored with.</summary>
+    public void SetLive(long version)
     {
-        if (version is null)
-            Live = Newest;
-        // A server may rank with a version from before this process knew any: then nothing here can score as it does.
-        else if (versions.TryGetValue(version.Value, out var student))
+        if (versions.TryGetValue(version, out var student))
             Live = student;
     }
 
@@ -33,13 +33,8 @@ public sealed class PublishedStudents : IDisposable
         return Frozen is not null;
     }
 
-    /// <summary>Continues with the version frozen by the run before.</summary>
-    public void RestoreFrozen(FrozenStudent student)
-    {
-        if (!versions.ContainsKey(student.Version))
-            versions.Add(student.Version, student);
-        Frozen = versions[student.Version];
-    }
+    /// <summary>Continues with the version frozen by the run before, which must have been added.</summary>
+    public void RestoreFrozen(long version) => Frozen = versions[version];
 
     /// <summary>Frees versions that nothing will compare with again. Not while another thread scores with one.</summary>
     public void Prune()

@@ -9,97 +9,131 @@ namespace KdServing.Distiller.Training;
 /// The training thread only forks tables, copies the dense part and scores the golden requests; judging, writing and the parity
 /// check run on another thread.
 /// </remarks>
-public sealed class VersionPublisher(FeatureSchema schema, string model, GatePolicy policy, ModelRepository repository, VersionWriter writer,
-    VersionAnnouncements announcements, PublishedWeights weights, LogitStream stream)
+/// <param name="atStep">Told before each step that a crash could fall between; null in production.</param>
+public sealed class VersionPublisher(FeatureSchema schema, string model, GatePolicy policy, ModelRepository repository, PublishedWeights weights,
+    Journal journal, ModelOwner owner, LogitStream stream, Action<string>? atStep = null)
 {
-    // Enough requests to catch a wrong graph, few enough to cost a millisecond.
-    private const int GoldenRequestCount = 4;
     private const int GateChunkRecords = 64;
 
-    private readonly FeatureBatch golden = new(schema, []);
-    private Task<Outcome>? running;
+    private Task<Result>? running;
 
     /// <summary>How a refresh ended.</summary>
     /// <param name="Published">The version as the trainer remembers it; null when held or failed.</param>
-    /// <param name="Held">The gate kept the incumbent.</param>
-    public sealed record Outcome(FrozenStudent? Published, VersionManifest? Manifest, bool Held);
+    public sealed record Result(VersionPlan Plan, DraftOutcome Outcome, FrozenStudent? Published);
 
-    public bool IsBusy => running is { IsCompleted: false };
+    /// <summary>A draft has begun and its result was not taken.</summary>
+    public bool IsBusy => running is not null;
 
     /// <summary>Starts a refresh from the weights of now. Between two steps, when not busy.</summary>
-    /// <param name="recent">Records to make the golden batch from; the last few are used.</param>
-    /// <param name="heldOut">What the gate compares on.</param>
-    /// <param name="published">The newest is the gate's incumbent.</param>
-    public void Begin(Learner learner, IReadOnlyList<TeacherRecord> recent, TeacherRecord[] heldOut, DraftOrigin origin,
-        PublishedStudents published, CancellationToken stop)
+    /// <param name="known">How it ended the first time, when this is a replay.</param>
+    public void Begin(Trainer trainer, VersionPlan plan, DraftOutcome? known, CancellationToken stop)
     {
-        var dense = learner.Student.ToDense();
-        var draft = VersionDraft.Take(schema, learner.Embeddings.Tables, dense, Golden(learner, recent), origin);
-        var candidate = new FrozenStudent(0, dense, [.. draft.Tables.Select(t => t.Fork())]);
-        var (incumbent, frozen) = (published.Newest, published.Frozen?.Version ?? 0);
-        running = Task.Run(() => PublishAsync(draft, candidate, incumbent, heldOut, frozen, stop), CancellationToken.None);
+        var (draft, candidate) = trainer.Draft(plan);
+        var (incumbent, state) = (trainer.Cohort.Published.Newest, trainer.Writer.State);
+        var (heldOut, frozen) = (trainer.GateSet.Records.ToArray(), trainer.Cohort.Published.Frozen?.Version ?? 0);
+        double? ageSeconds = incumbent is null ? null : (plan.CreatedAtMs - state.NewestCreatedAtMs) / 1000.0;
+        running = Task.Run(async () =>
+        {
+            Result? result = null;
+            try
+            {
+                // What is in the repository was judged already, by a process that died before it could say so.
+                var decided = known?.End ?? (IsPublished(plan) ? DraftEnd.Published : Judge(candidate, incumbent, heldOut, ageSeconds));
+                atStep?.Invoke("judged");
+                result = await EndAsync(trainer.Writer, draft, candidate, plan, decided, known is not null, frozen, stop);
+                return result;
+            }
+            finally
+            {
+                draft.Dispose();
+                if (result?.Published is null)
+                    candidate.Dispose();
+            }
+        }, CancellationToken.None);
     }
 
     /// <summary>The refresh that ended since the last call; null when none did.</summary>
-    public Outcome? TakeOutcome()
+    /// <exception cref="OwnershipLostException">Another Distiller has taken the model.</exception>
+    public Result? TakeResult()
     {
         if (running is not { IsCompleted: true })
             return null;
-        var outcome = running.GetAwaiter().GetResult();
+        var result = running.GetAwaiter().GetResult();
         running = null;
-        return outcome;
+        return result;
     }
 
     /// <summary>Waits for the refresh in progress.</summary>
     public Task FinishAsync() => running ?? Task.CompletedTask;
 
-    private async Task<Outcome> PublishAsync(VersionDraft draft, FrozenStudent candidate, FrozenStudent? incumbent, TeacherRecord[] heldOut,
+    private async Task<Result> EndAsync(VersionWriter writer, VersionDraft draft, FrozenStudent candidate, VersionPlan plan, DraftEnd decided, bool isReplay,
         long frozenVersion, CancellationToken stop)
     {
-        VersionManifest? manifest = null;
+        if (decided != DraftEnd.Published)
+        {
+            writer.Hold(draft);
+            return new(plan, new(plan.Version, decided), null);
+        }
+        if (!TryWrite(writer, draft, plan, isReplay))
+            return new(plan, new(plan.Version, DraftEnd.Failed), null);
         try
         {
-            var decision = Judge(candidate, incumbent, heldOut);
-            if (!decision.Publish)
-            {
-                writer.Hold(draft);
-                DistillerLog.Info($"version held back: {decision.Reason}");
-                return new(null, null, true);
-            }
-            manifest = writer.Publish(draft);
-            candidate.Version = manifest.Version;
-            DistillerLog.Info($"version {manifest.Version} published ({manifest.Kind.ToString().ToLowerInvariant()}, "
-                + $"{manifest.RecordsLearned} records learned): {decision.Reason}");
             weights.Save(candidate, frozenVersion);
         }
         // A version that is in the repository stands, whatever else the disk refuses.
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException && manifest is not null)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            DistillerLog.Warn($"weights of version {manifest.Version} not kept for comparison after a restart: {e.Message}");
+            DistillerLog.Warn($"weights of version {plan.Version} not kept for comparison after a restart: {e.Message}");
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ParityException)
+        atStep?.Invoke("published");
+        if (!isReplay)
         {
-            DistillerLog.Error($"version not published: {e.Message}; training goes on, the next refresh tries again");
-            return new(null, null, false);
+            try
+            {
+                await stream.InsistAsync(() => journal.AnnounceAsync(plan.Version), stop);
+            }
+            catch (OperationCanceledException)
+            {
+                DistillerLog.Warn($"version {plan.Version} is in the repository but was not announced: Redis is away");
+            }
+            atStep?.Invoke("announced");
         }
-        finally
-        {
-            draft.Dispose();
-            if (manifest is null)
-                candidate.Dispose();
-        }
-        try
-        {
-            await stream.InsistAsync(() => announcements.PublishedAsync(manifest.Version), stop);
-        }
-        catch (OperationCanceledException)
-        {
-            DistillerLog.Warn($"version {manifest.Version} is in the repository but was not announced: Redis is away");
-        }
-        return new(candidate, manifest, false);
+        return new(plan, new(plan.Version, DraftEnd.Published), candidate);
     }
 
-    private GateDecision Judge(FrozenStudent candidate, FrozenStudent? incumbent, TeacherRecord[] heldOut)
+    private bool TryWrite(VersionWriter writer, VersionDraft draft, VersionPlan plan, bool isReplay)
+    {
+        try
+        {
+            // A version that was published and removed since, as old ones are, stays removed.
+            if (isReplay && repository.Versions(model).LastOrDefault() > plan.Version && repository.TryManifest(model, plan.Version) is null)
+            {
+                writer.Adopt(plan);
+                return true;
+            }
+            var (again, manifest) = (IsPublished(plan), writer.Publish(draft, plan));
+            DistillerLog.Info($"version {manifest.Version} {(again ? "derived again, the same files" : "published")} ({manifest.Kind.ToString().ToLowerInvariant()}, {manifest.RecordsLearned} records learned)");
+            return true;
+        }
+        catch (StaleEpochException e)
+        {
+            throw new OwnershipLostException(e.Message);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ParityException or RederivationException)
+        {
+            DistillerLog.Error($"version {plan.Version} not published: {e.Message}; training goes on{(isReplay ? "" : ", the next refresh tries again")}");
+            if (!isReplay)
+                return false;
+            // It was published once: what follows rests on it or, if it is gone, on the next base.
+            writer.Rebase(Math.Max(plan.Version, repository.Versions(model).LastOrDefault()));
+            return true;
+        }
+    }
+
+    private bool IsPublished(VersionPlan plan) =>
+        repository.TryManifest(model, plan.Version) is { } there && there.Lineage == plan.Lineage && there.Epoch == plan.Epoch && owner.Epoch >= plan.Epoch;
+
+    private DraftEnd Judge(FrozenStudent candidate, FrozenStudent? incumbent, TeacherRecord[] heldOut, double? incumbentAgeSeconds)
     {
         var comparison = new GateComparison();
         var batch = new FeatureBatch(schema, []);
@@ -116,9 +150,9 @@ public sealed class VersionPublisher(FeatureSchema schema, string model, GatePol
                     ours.AsSpan(first, count), incumbent is null ? default : theirs.AsSpan(first, count));
             }
         }
-        double? ageSeconds = incumbent is null ? null
-            : (DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() - repository.Manifest(model, incumbent.Version).CreatedAtMs) / 1000.0;
-        return PromotionGate.Decide(comparison, ageSeconds, policy);
+        var decision = PromotionGate.Decide(comparison, incumbentAgeSeconds, policy);
+        DistillerLog.Info($"{(decision.Publish ? "version passes the gate" : "version held back")}: {decision.Reason}");
+        return decision.Publish ? DraftEnd.Published : DraftEnd.Held;
     }
 
     private float[] FirstTarget(FrozenStudent student, FeatureBatch batch)
@@ -129,18 +163,5 @@ public sealed class VersionPublisher(FeatureSchema schema, string model, GatePol
         for (var i = 0; targets > 1 && i < batch.Candidates; i++)
             logits[i] = logits[i * targets];
         return logits;
-    }
-
-    private GoldenBatch Golden(Learner learner, IReadOnlyList<TeacherRecord> recent)
-    {
-        var records = recent.TakeLast(GoldenRequestCount).ToList();
-        golden.Clear();
-        foreach (var record in records)
-            golden.AddFeatures(record.User, record.Item, record.Privileged, record.CandidateCount);
-        var targets = schema.Targets.Count;
-        var logits = new float[golden.Candidates * targets];
-        learner.Score(golden, logits);
-        return GoldenRequests.Batch(records.Select((r, u) =>
-            (GoldenRequests.From(r, model), logits[(golden.Starts[u] * targets)..(golden.Starts[u + 1] * targets)])));
     }
 }

@@ -42,15 +42,15 @@ public sealed class LogitStreamTests(RedisServer redis) : IClassFixture<RedisSer
     }
 
     [Fact]
-    public async Task A_malformed_entry_is_a_fault_with_its_reason_and_goes_to_the_dead_letters()
+    public async Task A_malformed_entry_is_a_fault_with_its_reason_and_whoever_wrote_it()
     {
         var valid = SampleRecord.Make().ToByteArray();
-        var wrongSchema = SampleRecord.Make();
+        var wrongSchema = SampleRecord.Make(9);
         wrongSchema.SchemaFingerprint = 1;
         RedisValue[][] entries =
         [
-            ["v", "1", "r", "not a protobuf"],
-            ["v", "1"],
+            ["v", "1", "r", "not a protobuf", "p", "someone", "s", "77"],
+            ["v", "1", "p", "someone", "s", "many"],
             ["v", "2", "r", valid],
             ["r", valid],
             ["x", "y"],
@@ -62,17 +62,13 @@ public sealed class LogitStreamTests(RedisServer redis) : IClassFixture<RedisSer
             await redis.Database.ExecuteAsync("XADD", [new StreamKeys(model).Logits, "*", .. entry]);
 
         var read = await Reader.ReadAsync(StreamId.Zero, 100);
-        foreach (var fault in read.Where(e => e.Fault is not null))
-            await Reader.DeadLetterAsync(fault);
 
         Assert.Equal(["r", "r", "v", "v", "v", "schema_fingerprint", "r", null], read.Select(e => e.Fault?.Field));
         Assert.Equal(SampleRecord.Make(), read[^1].Record);
-        var dead = (RedisResult[])(await redis.Database.ExecuteAsync("XRANGE", new StreamKeys(model).DeadLetters, "-", "+"))!;
-        Assert.Equal(7, dead.Length);
-        var fields = ((RedisResult[])((RedisResult[])dead[5]!)[1]!).Select(f => (byte[])f!).ToArray();
-        Assert.Equal(["id", read[5].Id.ToString(), "reason"], fields[..3].Select(System.Text.Encoding.UTF8.GetString));
-        Assert.Contains("use the same schema.json", System.Text.Encoding.UTF8.GetString(fields[3]));
-        Assert.Equal(wrongSchema, TeacherRecord.Parser.ParseFrom(fields[5]));
+        Assert.Equal(("someone", 77UL), read[0].Origin);
+        Assert.Null(read[1].Origin);
+        Assert.Equal(("p", 9UL), read[5].Origin);
+        Assert.Equal(read.Skip(2).Take(3).Select(e => e.Id), (await Reader.ReadRangeAsync(read[1].Id, read[4].Id)).Select(e => e.Id));
     }
 
     [Fact]
@@ -106,29 +102,12 @@ public sealed class LogitStreamTests(RedisServer redis) : IClassFixture<RedisSer
     }
 
     [Fact]
-    public async Task Trimming_keeps_what_comes_after_the_position()
-    {
-        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema);
-        var ids = new List<StreamId>();
-        for (var i = 1; i <= 1000; i++)
-            ids.Add(await writer.WriteAsync(SampleRecord.Make(i)));
-
-        await Reader.TrimAsync(ids[899]);
-
-        var (last, length) = await Reader.TailAsync();
-        Assert.Equal(ids[^1], last);
-        // Redis frees whole nodes of its list, so a few older entries may stay.
-        Assert.InRange(length, 100, 300);
-        Assert.Equal(100, (await Reader.ReadAsync(ids[899], 5000)).Count);
-    }
-
-    [Fact]
     public async Task A_full_stream_makes_the_writer_wait_and_loses_nothing()
     {
         var key = new StreamKeys(model).Logits;
         for (var i = 0; i < 5; i++)
             await redis.Database.ExecuteAsync("XADD", key, "*", "old", i);
-        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema, maxStreamLength: 5);
+        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema, new() { MaxStreamLength = 5 });
 
         var write = writer.WriteAsync(SampleRecord.Make());
         while (writer.Waits == 0)
@@ -142,10 +121,63 @@ public sealed class LogitStreamTests(RedisServer redis) : IClassFixture<RedisSer
     }
 
     [Fact]
+    public async Task A_writer_told_to_drop_counts_what_it_drops_and_leaves_no_gap()
+    {
+        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema, new() { MaxStreamLength = 3, WhenFull = FullStreamPolicy.Drop });
+        for (var i = 0; i < 3; i++)
+            await redis.Database.ExecuteAsync("XADD", new StreamKeys(model).Logits, "*", "old", i);
+
+        Assert.Null(await writer.TryWriteAsync(SampleRecord.Make()));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => writer.WriteAsync(SampleRecord.Make()));
+        await redis.Database.ExecuteAsync("XTRIM", new StreamKeys(model).Logits, "MAXLEN", 0);
+        await writer.WriteAsync(SampleRecord.Make());
+
+        Assert.Equal((1, 2), (writer.Written, writer.Dropped));
+        Assert.Equal(1UL, (await Reader.ReadAsync(StreamId.Zero, 10))[0].Record!.Sequence);
+    }
+
+    [Fact]
+    public async Task Bytes_bound_the_stream_too()
+    {
+        var bytes = SampleRecord.Make().ToByteArray().Length;
+        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema, new() { MaxStreamBytes = 100 * bytes, WhenFull = FullStreamPolicy.Drop });
+
+        for (var i = 0; i < 500; i++)
+            await writer.TryWriteAsync(SampleRecord.Make());
+
+        // Asked now and then, so it overshoots by less than one interval.
+        Assert.InRange(writer.Written, 100, 200);
+        Assert.Equal(500, writer.Written + writer.Dropped);
+    }
+
+    [Fact]
+    public async Task Shards_have_sequences_of_their_own_and_hold_every_record_once()
+    {
+        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema, new() { Shards = 3 });
+        for (var i = 1; i <= 60; i++)
+        {
+            var record = SampleRecord.Make(i);
+            record.RequestId = $"request-{i}";
+            await writer.WriteAsync(record);
+        }
+
+        var requests = new List<string>();
+        foreach (var key in new StreamKeys(model).LogitShards(3))
+        {
+            var entries = await new LogitStreamReader(redis.Database, key, SampleRecord.Schema).ReadAsync(StreamId.Zero, 100);
+            Assert.Equal(Enumerable.Range(1, entries.Count).Select(n => (ulong)n), entries.Select(e => e.Record!.Sequence));
+            Assert.InRange(entries.Count, 8, 35);
+            requests.AddRange(entries.Select(e => e.Record!.RequestId));
+        }
+        Assert.Equal(60, requests.Distinct().Count());
+        Assert.Equal(60, requests.Count);
+    }
+
+    [Fact]
     public async Task A_writer_that_waits_can_be_cancelled()
     {
         await redis.Database.ExecuteAsync("XADD", new StreamKeys(model).Logits, "*", "old", 1);
-        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema, maxStreamLength: 1);
+        var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema, new() { MaxStreamLength = 1 });
         using var cancellation = new CancellationTokenSource();
 
         var write = writer.WriteAsync(SampleRecord.Make(), cancellation.Token);
@@ -237,8 +269,9 @@ public sealed class LogitStreamTests(RedisServer redis) : IClassFixture<RedisSer
     public void Keys_hold_the_model_and_nothing_else_can()
     {
         var keys = new StreamKeys("news");
-        Assert.Equal(["kd:news:logits", "kd:news:labels", "kd:news:versions", "kd:news:swaps", "kd:news:dead", "kd:news:owner"],
-            new[] { keys.Logits, keys.Labels, keys.Versions, keys.Swaps, keys.DeadLetters, keys.Owner }.Select(k => (string)k!));
+        Assert.Equal(["kd:news:logits", "kd:news:labels", "kd:news:versions", "kd:news:swaps", "kd:news:dead", "kd:news:owner",
+            "kd:news:epoch", "kd:news:journal", "kd:news:logits", "kd:news:logits:0", "kd:news:logits:1"],
+            ((RedisKey[])[keys.Logits, keys.Labels, keys.Versions, keys.Swaps, keys.DeadLetters, keys.Owner, keys.Epoch, keys.Journal, .. keys.LogitShards(1), .. keys.LogitShards(2)]).Select(k => (string)k!));
         foreach (var name in (string?[])[null, "", "News", "a b", "a:b", "../a", "a\n", new string('a', 65)])
             Assert.Equal("model", Assert.Throws<ContractException>(() => new StreamKeys(name!)).Field);
     }

@@ -32,6 +32,26 @@ public sealed class ProducerSequencesTests
         Assert.Equal(new(4, 44), second.Producers["a"]);
     }
 
+    // Dead letters arrived, so they are not missing; their numbers move nothing, since they may be wrong.
+    [Fact]
+    public void What_was_dead_lettered_is_not_missing()
+    {
+        var sequences = new ProducerSequences();
+        sequences.Observe(Record("a", 1));
+        foreach (var dead in (ulong[])[2, 3, 3, 1, 1UL << 50])
+            sequences.ObserveDead("a", dead, 0);
+
+        Assert.Equal(SequenceVerdict.AfterGap, sequences.Observe(Record("a", 6)));
+        Assert.Equal(SequenceVerdict.Repeat, sequences.Observe(Record("a", 3)));
+        Assert.Equal(SequenceVerdict.Next, sequences.Observe(Record("a", 7)));
+
+        // 4 and 5 never came.
+        Assert.Equal((2, 1), (sequences.Missing, sequences.Repeats));
+        sequences.ObserveDead("new", 1, 0);
+        Assert.Equal(SequenceVerdict.Next, sequences.Observe(Record("new", 2)));
+        Assert.Equal(2, sequences.Missing);
+    }
+
     [Fact]
     public void Stream_ids_order_as_redis_orders_them()
     {

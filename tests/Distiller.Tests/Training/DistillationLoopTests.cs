@@ -151,6 +151,127 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
         Assert.False(await redis.Database.KeyExistsAsync(Keys.Owner));
     }
 
+    // What an owner that slept past its lease does when it wakes: nothing takes effect.
+    [Fact]
+    public async Task A_stale_owner_can_neither_journal_nor_trim_nor_announce()
+    {
+        var stream = new LogitStream([new LogitStreamReader(redis.Database, model, Impressions.Schema)], redis.Endpoint);
+        var (sleeper, successor) = (new ModelOwner(redis.Database, model), new ModelOwner(redis.Database, model));
+        await sleeper.TakeAsync(stream, known: 0, default);
+        var journal = new Journal(redis.Database, model, sleeper, stream) { Life = "life" };
+        await journal.AppendAsync(new() { Epoch = 1, Life = "life", Live = 1 }, [], default);
+        await WriteAsync(0, 3);
+        await redis.Database.KeyDeleteAsync(Keys.Owner);
+        await successor.TakeAsync(stream, known: 0, default);
+
+        Assert.Equal((1, 2), (sleeper.Epoch, successor.Epoch));
+        await Assert.ThrowsAsync<OwnershipLostException>(() => journal.AppendAsync(new() { Epoch = 1, Life = "life", Live = 2 }, [], default));
+        await Assert.ThrowsAsync<OwnershipLostException>(() => journal.TrimAsync(new Dictionary<string, StreamId> { [(string)Keys.Logits!] = new(long.MaxValue / 2, 0) }, 5));
+        await Assert.ThrowsAsync<OwnershipLostException>(() => journal.AnnounceAsync(7));
+        Assert.Single(await journal.ReadAsync(0, default));
+        Assert.Equal(3, (long)await redis.Database.ExecuteAsync("XLEN", Keys.Logits));
+        Assert.False(await redis.Database.KeyExistsAsync(Keys.Versions));
+        Assert.Equal(1, (await journal.ReadAsync(0, default))[0].Entry.Epoch);
+    }
+
+    [Fact]
+    public async Task The_epoch_outlives_a_Redis_that_forgot_it()
+    {
+        var stream = new LogitStream([new LogitStreamReader(redis.Database, model, Impressions.Schema)], redis.Endpoint);
+        var owner = new ModelOwner(redis.Database, model);
+        await owner.TakeAsync(stream, known: 41, default);
+        Assert.Equal(42, owner.Epoch);
+        var journal = new Journal(redis.Database, model, owner, stream) { Life = "life" };
+
+        await redis.Database.KeyDeleteAsync([Keys.Owner, Keys.Epoch]);
+        await journal.AppendAsync(new() { Epoch = 42, Life = "life", Live = 1 }, [], default);
+
+        Assert.Equal(43, owner.Epoch);
+        Assert.Single(await journal.ReadAsync(0, default));
+    }
+
+    // The reply was lost, the entry was not: the same append again is recognised, and its dead letter is not written twice.
+    [Fact]
+    public async Task An_append_repeated_after_a_lost_reply_is_there_once()
+    {
+        await AppendAsync("v", 1, "r", new byte[] { 1 });
+        var reader = new LogitStreamReader(redis.Database, model, Impressions.Schema);
+        var stream = new LogitStream([reader], redis.Endpoint);
+        var owner = new ModelOwner(redis.Database, model);
+        await owner.TakeAsync(stream, known: 0, default);
+        var dead = (Keys.Logits, (await reader.ReadAsync(StreamId.Zero, 1))[0]);
+        var entry = new JournalEntry { Epoch = 1, Life = "life", Batch = new(1, new Dictionary<string, StreamRange>()) };
+        var journal = new Journal(redis.Database, model, owner, stream) { Life = "life" };
+        await journal.AppendAsync(entry, [dead], default);
+
+        journal.Sequence = 0;
+        await journal.AppendAsync(entry, [dead], default);
+
+        Assert.Single(await journal.ReadAsync(0, default));
+        Assert.Single(await DeadLettersAsync());
+    }
+
+    [Fact]
+    public async Task Shards_are_learned_in_one_order_and_their_positions_are_kept_apart()
+    {
+        var shards = Keys.LogitShards(3);
+        async Task WriteShardsAsync()
+        {
+            for (var r = 0; r < 600; r++)
+                await redis.Database.ExecuteAsync("XADD", shards[r % 3], $"{r / 7 + 1}-{r + 1}", "v", 1, "r", Impressions.Record(r, sequence: (ulong)(r / 3) + 1).ToByteArray());
+        }
+        await WriteShardsAsync();
+
+        var status = await RunAsync(shards: 3);
+
+        Assert.Equal(600, Number(status, "consumed"));
+        Assert.Equal((0, 0), (Number(status, "missing"), Number(status, "repeats")));
+        var positions = status.GetProperty("position");
+        Assert.Equal(shards.Select(s => (string)s!).Order(), positions.EnumerateObject().Select(p => p.Name).Order());
+        var whole = Weights(State);
+        await redis.Database.KeyDeleteAsync([.. shards]);
+        await WriteShardsAsync();
+        await RunAsync(shards: 3, state: folder["again"], repository: folder["again-repository"]);
+        Assert.Equal(whole, Weights(folder["again"]));
+    }
+
+    [Fact]
+    public async Task A_damaged_newest_checkpoint_is_said_and_the_one_before_is_continued_from_the_streams()
+    {
+        await WriteAsync(0, 320);
+        await RunAsync(checkpointSeconds: 100);
+        await WriteAsync(320, 320);
+        await RunAsync(checkpointSeconds: 100);
+        var undamaged = Weights(State);
+        var newest = Directory.GetDirectories(Path.Combine(State, "checkpoints")).Order().Last();
+        File.WriteAllText(Path.Combine(newest, "student.safetensors"), "");
+
+        var status = await RunAsync();
+
+        Assert.Equal(640, Number(status, "consumed"));
+        Assert.True(Number(status, "replayed") > 0);
+        Assert.Equal(undamaged, Weights(State));
+    }
+
+    [Fact]
+    public async Task Without_what_an_older_checkpoint_needs_it_refuses_and_says_what_to_do()
+    {
+        await WriteAsync(0, 320);
+        await RunAsync(checkpointSeconds: 100);
+        await WriteAsync(320, 320);
+        await RunAsync(checkpointSeconds: 100);
+        foreach (var path in Directory.GetDirectories(Path.Combine(State, "checkpoints")).Order().Skip(2))
+            File.WriteAllText(Path.Combine(path, "student.safetensors"), "");
+        await redis.Database.ExecuteAsync("XTRIM", Keys.Logits, "MAXLEN", 100);
+
+        var fault = await Assert.ThrowsAsync<ContractException>(() => RunAsync());
+        Assert.Contains("--accept-loss", fault.Reason, StringComparison.Ordinal);
+
+        var status = await RunAsync(acceptLoss: true);
+        Assert.True(Number(status, "lost") > 0);
+        Assert.Equal("stopped", status.GetProperty("phase").GetString());
+    }
+
     [Fact]
     public async Task A_Distiller_whose_model_was_taken_over_stops()
     {
@@ -171,15 +292,15 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
 
     private Task AppendAsync(params object[] fields) => redis.Database.ExecuteAsync("XADD", [Keys.Logits, "*", .. fields]);
 
-    private async Task<JsonElement> RunAsync(double? untilIdleSeconds = 0.7, string? state = null, string? repository = null,
-        FeatureSchema? schema = null, CancellationToken stop = default)
+    private async Task<JsonElement> RunAsync(double? untilIdleSeconds = 0.7, double checkpointSeconds = 0.3, string? state = null, string? repository = null,
+        FeatureSchema? schema = null, int shards = 1, bool acceptLoss = false, CancellationToken stop = default)
     {
         var config = DistillerConfig.Parse($$"""
-            { "model": "{{model}}", "batch_records": 16, "idle_seconds": 0.3, "refresh": { "seconds": 0.3 }, "checkpoint": { "every_seconds": 0.3 },
+            { "model": "{{model}}", "shards": {{shards}}, "batch_records": 16, "idle_seconds": 0.3, "refresh": { "seconds": 0.3 }, "checkpoint": { "every_seconds": {{checkpointSeconds}} },
               "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "ranker/click" } ] }
             """);
         using var loop = new DistillationLoop(schema ?? Impressions.Schema, StudentConfig.Parse(Student), config,
-            new(redis.Endpoint, repository ?? Repository, state ?? State, folder["status.json"], null, untilIdleSeconds), redis.Database);
+            new(redis.Endpoint, repository ?? Repository, state ?? State, folder["status.json"], null, untilIdleSeconds) { AcceptLoss = acceptLoss }, redis.Database);
         await Task.Run(() => loop.RunAsync(stop), CancellationToken.None);
         return Status();
     }

@@ -73,8 +73,7 @@ public sealed class LearnerTests
             state.Write(stream);
         }
         using var restored = Create();
-        using (var file = new SafetensorsFile(path))
-            LearnerState.Restore(file, restored);
+        LearnerState.Restore([(path, "")], restored);
         Learn(restored, 10, 5);
 
         var batch = Batch(5000, 20);
@@ -82,6 +81,40 @@ public sealed class LearnerTests
         saved.Score(batch, expected);
         restored.Score(batch, actual);
         Assert.Equal(expected, actual);
+    }
+
+    // A whole state and two of what changed since: bit for bit what a whole state of the same moment is.
+    [Fact]
+    public void Changes_upon_changes_restore_the_whole()
+    {
+        using var folder = new TemporaryFolder();
+        using var learner = Create();
+        var changes = new RowChanges([.. learner.NamedTables.Select(t => t.Table)]);
+        var chain = new List<(string Dense, string Rows)>();
+        for (var link = 0; link < 3; link++)
+        {
+            Learn(learner, 20 * link, 3);
+            var rows = changes.TakeForCheckpoint();
+            chain.Add((folder[$"{link}.safetensors"], folder[$"{link}.rows"]));
+            using var state = new LearnerState(learner);
+            File.WriteAllBytes(chain[^1].Dense, Written(link == 0 ? state.Write : state.WriteDense));
+            File.WriteAllBytes(chain[^1].Rows, Written(s => state.WriteRows(s, rows)));
+        }
+
+        using var restored = Create();
+        LearnerState.Restore(chain, restored);
+
+        using var expected = new LearnerState(learner);
+        using var actual = new LearnerState(restored);
+        Assert.Equal(Written(expected.Write), Written(actual.Write));
+        Assert.True(new FileInfo(chain[1].Rows).Length < new FileInfo(chain[0].Dense).Length / 4);
+
+        static byte[] Written(Action<Stream> write)
+        {
+            using var stream = new MemoryStream();
+            write(stream);
+            return stream.ToArray();
+        }
     }
 
     [Fact]

@@ -1,0 +1,176 @@
+using KdServing.Contracts;
+using KdServing.Distiller.Publishing;
+using KdServing.Distiller.Students;
+
+namespace KdServing.Distiller.Training;
+
+/// <summary>Everything that training changes and a checkpoint holds, and the steps that change it. One thread.</summary>
+/// <remarks>
+/// A pure machine: no clock, no Redis, no randomness of its own. The same steps on the same entries give the same state bit for
+/// bit, whether they happen (<see cref="DistillationLoop"/>) or happen again after a crash (<see cref="Recovery"/>).
+/// </remarks>
+public sealed class Trainer : IDisposable
+{
+    // Enough requests to catch a wrong graph, few enough to cost a millisecond.
+    private const int GoldenRequests = 4;
+
+    private readonly FeatureSchema schema;
+    private readonly string model;
+    private readonly double? frozenAfterSeconds;
+    private readonly IReadOnlyList<string> streams;
+    private readonly FeatureBatch golden;
+    private readonly Queue<TeacherRecord> recent = new();
+
+    /// <param name="streams">Keys of the streams, in the order of <see cref="SourcedEntry.Source"/>.</param>
+    /// <param name="frozenAfterSeconds">The live version becomes <c>student_frozen</c> after so long on the streams' clock; null: never.</param>
+    /// <exception cref="ContractException">The configuration breaks a rule; names the field.</exception>
+    public Trainer(FeatureSchema schema, StudentConfig student, DistillerConfig config, IReadOnlyList<string> streams, VersionWriter writer, double? frozenAfterSeconds)
+    {
+        (this.schema, this.streams, this.frozenAfterSeconds, model, Writer) = (schema, streams, frozenAfterSeconds, config.Model!, writer);
+        Configuration = TrainingConfiguration.Hash(schema, student, config);
+        Cohort = new(schema, student, config);
+        GateSet = new(config.Gate.Window);
+        Changes = new([.. Cohort.Student.NamedTables.Select(t => t.Table)]);
+        LabelsOnlyChanges = Cohort.LabelsOnly is null ? null : new([.. Cohort.LabelsOnly.NamedTables.Select(t => t.Table)]);
+        golden = new(schema, []);
+    }
+
+    public string Configuration { get; }
+
+    public Cohort Cohort { get; }
+
+    public GateSet GateSet { get; }
+
+    public StreamProgress Progress { get; } = new();
+
+    /// <summary>Rows of the student, in the order of <see cref="Learner.NamedTables"/>.</summary>
+    public RowChanges Changes { get; }
+
+    public RowChanges? LabelsOnlyChanges { get; }
+
+    /// <summary>Knows which rows no version holds yet.</summary>
+    public VersionWriter Writer { get; }
+
+    /// <summary>The last records learned, oldest first: the next version's golden batch.</summary>
+    public IReadOnlyCollection<TeacherRecord> Recent => recent;
+
+    /// <summary>Learns a batch that was journaled. Every entry becomes one of: dead letter, repeat, gate set, or part of the batch.</summary>
+    public void Learn(IReadOnlyList<SourcedEntry> entries)
+    {
+        Cohort.Clear();
+        var counters = Progress.Counters;
+        if (counters.Examined == 0)
+            counters = counters with { FirstEntryMs = entries[0].Entry.Id.Ms };
+        foreach (var (source, entry) in entries)
+        {
+            var stream = streams[source];
+            Progress.Advance(stream, entry.Id);
+            counters = counters with { Examined = counters.Examined + 1 };
+            if (entry.Record is not { } record)
+            {
+                if (entry.Origin is var (producer, sequence))
+                    Progress.Sequences(stream).ObserveDead(producer, sequence, entry.Id.Ms);
+                counters = counters with { DeadLettered = counters.DeadLettered + 1 };
+                continue;
+            }
+            if (Progress.Sequences(stream).Observe(record, entry.Id.Ms) == SequenceVerdict.Repeat)
+                continue;
+            counters = counters with { Consumed = counters.Consumed + 1 };
+            Progress.Observe(record);
+            if (GateSet.IsHeldOut(record.RequestId))
+            {
+                GateSet.Add(record);
+                counters = counters with { HeldOut = counters.HeldOut + 1 };
+                continue;
+            }
+            Cohort.Add(record);
+            Remember(record);
+        }
+        Progress.Counters = counters;
+        Cohort.ScoreAndLearn();
+        Progress.Batches++;
+        FreezeWhenDue();
+    }
+
+    /// <summary>From now on this version is scored as <c>student</c>; one that is not remembered changes nothing.</summary>
+    public void SetLive(long version)
+    {
+        Cohort.Published.SetLive(version);
+        FreezeWhenDue();
+    }
+
+    /// <summary>Forks a version from the weights of now.</summary>
+    public (VersionDraft Draft, FrozenStudent Candidate) Draft(VersionPlan plan)
+    {
+        var student = Cohort.Student;
+        var dense = student.Student.ToDense();
+        var changes = Changes.TakeForVersion();
+        var rows = student.Embeddings.Tables.Select(t => changes[IndexOf(t)]).ToList();
+        var draft = VersionDraft.Take(schema, student.Embeddings.Tables, rows, dense, Golden(), Origin());
+        return (draft, new FrozenStudent(plan.Version, dense, [.. draft.Tables.Select(t => t.Fork())]));
+    }
+
+    /// <summary>Rows that no published version holds, a list a table of <see cref="SparseEmbeddings.Tables"/>: what the next delta needs.</summary>
+    public IReadOnlyList<int[]> Unpublished()
+    {
+        var since = Changes.SinceVersion();
+        return [.. Cohort.Student.Embeddings.Tables.Select((table, t) =>
+            VersionWriter.Union(Writer.Pending.Count == 0 ? [] : Writer.Pending[t], since[IndexOf(table)]))];
+    }
+
+    /// <summary>The student's tables are as a checkpoint holds them.</summary>
+    public void RestoreChanges()
+    {
+        Changes.Restore([.. Changes.Tables.Select(_ => Array.Empty<int>())]);
+        LabelsOnlyChanges?.Restore([.. LabelsOnlyChanges.Tables.Select(_ => Array.Empty<int>())]);
+    }
+
+    public void Remember(TeacherRecord record)
+    {
+        if (recent.Count == GoldenRequests)
+            recent.Dequeue();
+        recent.Enqueue(record);
+    }
+
+    public void Dispose() => Cohort.Dispose();
+
+    private void FreezeWhenDue()
+    {
+        if (Cohort.Published.Frozen is null && Progress.StreamSeconds >= frozenAfterSeconds && Cohort.Published.Freeze())
+            DistillerLog.Info($"version {Cohort.Published.Frozen!.Version} is frozen for comparison");
+    }
+
+    private int IndexOf(EmbeddingTable table)
+    {
+        for (var t = 0; t < Changes.Tables.Count; t++)
+        {
+            if (ReferenceEquals(Changes.Tables[t], table))
+                return t;
+        }
+        throw new InvalidOperationException($"table '{table.Shape.Name}' is not part of the learner's state");
+    }
+
+    private DraftOrigin Origin()
+    {
+        var metrics = Cohort.Evaluation.Snapshot().Scorers.GetValueOrDefault("student_latest");
+        var named = new Dictionary<string, double>();
+        foreach (var (name, value) in (ReadOnlySpan<(string, double?)>)[("gauc", metrics?.Gauc), ("auc", metrics?.Auc), ("logloss", metrics?.Logloss)])
+        {
+            if (value is { } v && double.IsFinite(v))
+                named[name] = v;
+        }
+        return new(Progress.PositionVector, Progress.WatermarkMs, Progress.TeacherVersions.ToDictionary(), Progress.Counters.Learned, named);
+    }
+
+    private GoldenBatch Golden()
+    {
+        golden.Clear();
+        foreach (var record in recent)
+            golden.AddFeatures(record.User, record.Item, record.Privileged, record.CandidateCount);
+        var targets = schema.Targets.Count;
+        var logits = new float[golden.Candidates * targets];
+        Cohort.Student.Score(golden, logits);
+        return Publishing.GoldenRequests.Batch(recent.Select((r, u) =>
+            (Publishing.GoldenRequests.From(r, model), logits[(golden.Starts[u] * targets)..(golden.Starts[u + 1] * targets)])));
+    }
+}
