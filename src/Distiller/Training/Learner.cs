@@ -66,13 +66,6 @@ public sealed class Learner : IDisposable
     /// <summary>Dense weights and embedding elements.</summary>
     public long ParameterCount => Student.ParameterCount + Embeddings.Tables.Sum(t => (long)t.Rows * t.Width);
 
-    /// <summary>Everything dense that is learned, by name.</summary>
-    public IEnumerable<(string Name, Tensor Parameter)> NamedParameters => Student.named_parameters().Select(p => (p.name, (Tensor)p.parameter));
-
-    /// <summary>Rows and their optimiser's sums, by name.</summary>
-    public IEnumerable<(string Name, EmbeddingTable Table)> NamedTables => Embeddings.Tables.Zip(Embeddings.Accumulators)
-        .SelectMany(pair => ((string, EmbeddingTable)[])[($"rows.{pair.First.Shape.Name}", pair.First), ($"adagrad.{pair.First.Shape.Name}", pair.Second)]);
-
     /// <summary>Scores the batch, then learns it: one forward pass for both.</summary>
     /// <param name="logits">[N × T] row-major: what the student said before it saw the labels.</param>
     /// <returns>False when the batch held nothing to learn from.</returns>

@@ -57,8 +57,7 @@ public sealed class PresetTests
         }
         TaughtImpressions.Learn(saved, 12, 12);
         using var restored = TaughtImpressions.Learner(preset);
-        using (var file = new SafetensorsFile(folder["state"]))
-            LearnerState.Restore(file, restored);
+        LearnerState.Restore([(folder["state"], "")], restored);
         TaughtImpressions.Learn(restored, 12, 12);
 
         Assert.Equal(Bytes(saved), Bytes(restored));
