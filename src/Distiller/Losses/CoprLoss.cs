@@ -65,6 +65,43 @@ public sealed class CoprLoss(KdLossConfig config, CoprBlock block, LossColumn se
         Tensor Difference(Tensor of) => of.index_select(0, better).sub(of.index_select(0, worse));
     }
 
+    public override bool KnowsSlope => block.BidName is null && Config.PredIsLogits && Config.LabelIsLogits;
+
+    public override double Slope(in LossSpans input, double scale, Span<float> gradient)
+    {
+        var n = input.Student.Length;
+        if (n == 0)
+            return 0;
+        var (student, gains, discounts, weights, slopes) = (new float[n], new float[n], new float[n], new float[n], new float[n]);
+        for (var i = 0; i < n; i++)
+            student[i] = -Softplus(-input.Student[i]);
+        input.Sessions.Ranks(input.Teacher, gains);
+        for (var i = 0; i < n; i++)
+        {
+            var chunk = MathF.Floor(gains[i] / block.ChunkSize);
+            gains[i] = -chunk;
+            discounts[i] = 1 / MathF.Log2(2 + chunk);
+        }
+        for (var session = 0; session < input.Sessions.Count; session++)
+        {
+            var members = input.Sessions.Members(session);
+            var (worst, idcg) = (0f, 0f);
+            foreach (var i in members)
+                worst = MathF.Max(worst, -gains[i]);
+            foreach (var i in members)
+                idcg += (worst + 1 + gains[i]) * discounts[i];
+            foreach (var i in members)
+                weights[i] = (input.Weights.IsEmpty ? 1 : input.Weights[i]) / idcg;
+        }
+        var value = PairSlopes.Mean(new DiscountedPair(), input.Sessions, student, gains, discounts, weights, slopes);
+        // d log σ(s) = σ(−s).
+        for (var i = 0; i < n; i++)
+            gradient[i] += (float)(scale * slopes[i] / (1 + Math.Exp(input.Student[i])));
+        return value;
+    }
+
+    private static float Softplus(float x) => MathF.Max(x, 0) + MathF.Log(1 + MathF.Exp(-MathF.Abs(x)));
+
     private Tensor LogEcpm(LossInput input, Tensor values, bool isLogits)
     {
         var logP = functional.softplus(Logits(values, isLogits).neg()).neg();

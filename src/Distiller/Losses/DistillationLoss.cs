@@ -52,6 +52,14 @@ public abstract class DistillationLoss(KdLossConfig config)
     /// <inheritdoc cref="Value(LossInput)"/>
     public Tensor Value(Tensor student, Tensor teacher, SessionIndex sessions) => Value(new(student, teacher, sessions));
 
+    /// <summary><see cref="Slope"/> can be asked: value and gradient are computed without autograd, much faster than <see cref="Value(LossInput)"/>.</summary>
+    public virtual bool KnowsSlope => false;
+
+    /// <summary>The loss without its <see cref="Weight"/>, and its gradient; float32.</summary>
+    /// <param name="scale">Multiplies the gradient, not the value.</param>
+    /// <param name="gradient">[N]; scale·dL/dstudent is added.</param>
+    public virtual double Slope(in LossSpans input, double scale, Span<float> gradient) => throw new NotSupportedException(Config.LossType);
+
     protected abstract Tensor Compare(LossInput input);
 
     /// <summary>Both sides as logits over the temperature.</summary>

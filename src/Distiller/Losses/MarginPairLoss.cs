@@ -30,4 +30,7 @@ public sealed class MarginPairLoss(KdLossConfig config, MarginPairBlock block, L
 
     protected override Tensor Value(Tensor student, Tensor teacher, Tensor? weights) =>
         Reduce(functional.softplus(student.neg().add(block.Margin)), weights);
+
+    protected override double Mean(in LossSpans input, Span<float> student, Span<float> slopes) => PairSlopes.Mean(
+        new LogisticPair((float)block.Margin, useLabelMargin: false), input.Sessions, student, input.Teacher, input.Teacher, input.Weights, slopes);
 }

@@ -3,6 +3,7 @@ using KdServing.Contracts;
 using KdServing.Distiller.Methods;
 using KdServing.Distiller.Training;
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace KdServing.Distiller.Losses;
 
@@ -50,37 +51,93 @@ public sealed class Objective
     /// <summary>Unweighted value of each loss in the last batch, by name.</summary>
     public IReadOnlyDictionary<string, double> Values => values;
 
-    /// <summary>The weighted sum, a scalar; null when the batch holds nothing to learn from.</summary>
+    /// <summary>The weighted sum; null when the batch holds nothing to learn from.</summary>
     /// <param name="logits">[N, T]; requires grad.</param>
-    public Tensor? Value(Tensor logits, FeatureBatch batch) => Value(new LearningStep(batch, logits));
+    public TotalLoss? Value(Tensor logits, FeatureBatch batch) => Value(new LearningStep(batch, logits));
 
     /// <inheritdoc cref="Value(Tensor, FeatureBatch)"/>
     /// <param name="step">With what the parts of a method have added.</param>
-    public Tensor? Value(LearningStep step)
+    public TotalLoss? Value(LearningStep step)
     {
         values.Clear();
-        Tensor? total = null;
+        var total = new TotalLoss();
         var hardWeight = hard.WeightAt(step.Number);
         for (var t = 0; t < schema.Targets.Count && hardWeight > 0; t++)
             Add(schema.Targets.Count == 1 ? "hard" : $"hard_{schema.Targets[t]}", hard.Value(step.Logits.select(1, t), step.Batch, t), hardWeight);
         foreach (var entry in soft)
         {
             var weight = entry.Loss.Weight * (entry.Config.WeightSchedule?.At(step.Number) ?? 1);
-            if (weight != 0)
+            if (weight == 0)
+                continue;
+            if (!entry.KnowsSlope)
+            {
                 Add(entry.Loss.Name, Compare(entry, step), weight);
+            }
+            else if (Slope(entry, step, weight) is { } value)
+            {
+                values[entry.Loss.Name] = value;
+                total.Add(value * weight);
+            }
         }
         foreach (var (name, loss, weight) in step.Terms)
             Add(name, loss, weight);
-        return total;
+        foreach (var (logits, gradient) in step.Gradients)
+            total.Inject(logits, gradient);
+        return values.Count == 0 ? null : total;
 
         void Add(string name, Tensor? loss, double weight)
         {
             if (loss is null)
                 return;
             values[name] = loss.ToDouble();
-            var weighted = loss.mul(weight);
-            total = total is null ? weighted : total.add(weighted);
+            total.Add(loss.mul(weight));
         }
+    }
+
+    // As Compare, on plain numbers: adds weight·dL/dlogits to the head's gradient.
+    private double? Slope(Entry entry, LearningStep step, double weight)
+    {
+        var (loss, batch, targets) = (entry.Loss, step.Batch, schema.Targets.Count);
+        var made = entry.Made is null ? null : step.SoftLabels(entry.Made);
+        var places = made is not null ? Places(made.Known) : Scored(batch.SoftLabels(entry.Source));
+        if (places is { Length: 0 } || batch.Candidates == 0)
+            return null;
+        var logits = step.PredictionValues(entry.Head);
+        var isWhole = places is null && targets == 1;
+        var student = isWhole ? logits : Column(logits, targets, entry.Target, places);
+        var teacher = made is not null ? Column(MemoryMarshal.Cast<byte, float>(made.Logits.contiguous().bytes), targets, entry.Target, places)
+            : places is null ? batch.SoftLabels(entry.Source)
+            : Column(batch.SoftLabels(entry.Source), 1, 0, places);
+        var sessions = loss.Session is null ? SessionIndex.Uniform(1, student.Length)
+            : places is null ? step.Sessions
+            : SessionIndex.Of(SessionsOf(batch, places));
+        var weights = entry.Space?.Weights(batch, places);
+        float[]? ofSessions = null;
+        if (entry.Made is null && step.RecordWeights(entry.Source) is { } records)
+        {
+            if (!loss.TakesWeights)
+                ofSessions = OfSessions(records, batch, places);
+            else if (weights is null)
+                weights = OfCandidates(records, batch, places);
+            else
+                Multiply(weights, OfCandidates(records, batch, places));
+        }
+        var input = new LossSpans
+        {
+            Student = student,
+            Teacher = Teacher(loss, teacher, sessions),
+            Sessions = sessions,
+            Weights = weights,
+            SessionWeights = ofSessions,
+        };
+        var gradient = step.Gradient(entry.Head);
+        if (isWhole)
+            return loss.Slope(input, weight, gradient);
+        var slopes = new float[student.Length];
+        var value = loss.Slope(input, weight, slopes);
+        for (var i = 0; i < slopes.Length; i++)
+            gradient[(places is null ? i : (int)places[i]) * targets + entry.Target] += slopes[i];
+        return value;
     }
 
     private Tensor? Compare(Entry entry, LearningStep step)
@@ -100,11 +157,16 @@ public sealed class Objective
         var weights = entry.Space?.Weights(batch, scored);
         var records = entry.Made is null ? step.RecordWeights(entry.Source) : null;
         if (records is not null && loss.TakesWeights)
-            weights = weights is null ? OfCandidates(records, batch, scored) : weights.mul(OfCandidates(records, batch, scored));
+        {
+            if (weights is null)
+                weights = OfCandidates(records, batch, scored);
+            else
+                Multiply(weights, OfCandidates(records, batch, scored));
+        }
         return loss.Value(new(entry.Probabilities ? prediction.sigmoid() : prediction, Teacher(loss, teacher, sessions), sessions)
         {
-            Weights = weights?.to(prediction.device),
-            SessionWeights = records is null || loss.TakesWeights ? null : OfSessions(records, batch, scored).to(prediction.device),
+            Weights = weights is null ? null : tensor(weights).to(prediction.device),
+            SessionWeights = records is null || loss.TakesWeights ? null : tensor(OfSessions(records, batch, scored)).to(prediction.device),
             Columns = TrainingColumns.Columns(loss, schema, batch, entry.Target, scored),
             Draw = step.Draw,
         });
@@ -162,26 +224,40 @@ public sealed class Objective
     private static Tensor Select(Tensor values, long[]? places) =>
         places is null ? values : values.index_select(0, tensor(places).to(values.device));
 
-    private static Tensor OfCandidates(float[] records, FeatureBatch batch, long[]? places)
+    private static float[] OfCandidates(float[] records, FeatureBatch batch, long[]? places)
     {
         var weights = new float[places?.Length ?? batch.Candidates];
         for (var i = 0; i < weights.Length; i++)
             weights[i] = records[batch.RowOf[places is null ? i : (int)places[i]]];
-        return tensor(weights);
+        return weights;
     }
 
     // Sessions are numbered as they appear, and candidates come record after record.
-    private static Tensor OfSessions(float[] records, FeatureBatch batch, long[]? places)
+    private static float[] OfSessions(float[] records, FeatureBatch batch, long[]? places)
     {
         if (places is null)
-            return tensor(records);
+            return records;
         var weights = new List<float>();
         for (var i = 0; i < places.Length; i++)
         {
             if (i == 0 || batch.RowOf[(int)places[i]] != batch.RowOf[(int)places[i - 1]])
                 weights.Add(records[batch.RowOf[(int)places[i]]]);
         }
-        return tensor(weights.ToArray());
+        return [.. weights];
+    }
+
+    private static void Multiply(float[] weights, float[] by)
+    {
+        for (var i = 0; i < weights.Length; i++)
+            weights[i] *= by[i];
+    }
+
+    private static float[] Column(ReadOnlySpan<float> rows, int targets, int target, long[]? places)
+    {
+        var column = new float[places?.Length ?? rows.Length / targets];
+        for (var i = 0; i < column.Length; i++)
+            column[i] = rows[(places is null ? i : (int)places[i]) * targets + target];
+        return column;
     }
 
     // Null when all are known.
@@ -190,6 +266,21 @@ public sealed class Objective
         if (known is null || !known.Contains(false))
             return null;
         return [.. Enumerable.Range(0, known.Length).Where(i => known[i]).Select(i => (long)i)];
+    }
+
+    private static ReadOnlySpan<float> Teacher(DistillationLoss loss, ReadOnlySpan<float> logits, SessionIndex sessions)
+    {
+        if (loss.LabelKind is not (SoftLabelKind.Probability or SoftLabelKind.Position))
+            return logits;
+        var labels = new float[logits.Length];
+        if (loss.LabelKind == SoftLabelKind.Probability)
+        {
+            TensorPrimitives.Sigmoid(logits, labels);
+            return labels;
+        }
+        sessions.Ranks(logits, labels);
+        TensorPrimitives.Add(labels, 1, labels);
+        return labels;
     }
 
     // Places of the candidates that this teacher scored; null when it scored all of them.
@@ -230,5 +321,9 @@ public sealed class Objective
     /// <param name="Head">Whose logits; empty: the student's own.</param>
     /// <param name="Source">Place in <see cref="Sources"/>; -1 when <paramref name="Made"/> names a soft label of a part.</param>
     private sealed record Entry(DistillationLoss Loss, KdLossConfig Config, string Head, int Target, bool Probabilities, int Source, string? Made,
-        TaskSpace? Space);
+        TaskSpace? Space)
+    {
+        // A loss on probabilities has another step before it, and one with further columns reads more than spans hold.
+        public bool KnowsSlope { get; } = Loss.KnowsSlope && !Probabilities && Loss.Columns.Count == 0;
+    }
 }

@@ -49,4 +49,8 @@ public sealed class PairwiseFocalLoss(KdLossConfig config, PairwiseFocalBlock bl
         var focal = new BinaryFocalBlock { Gamma = block.Gamma, Alpha = block.Alpha, OhemRatio = block.OhemRatio };
         return BinaryFocalLoss.Focal(student, ones_like(student), focal, weights);
     }
+
+    protected override double Mean(in LossSpans input, Span<float> student, Span<float> slopes) => PairSlopes.Mean(
+        new FocalPair((float)block.Gamma, (float)(block.Alpha ?? 1), (float)(block.HingeMargin ?? double.PositiveInfinity)), input.Sessions, student,
+        input.Teacher, input.Teacher, input.Weights, slopes);
 }

@@ -1,4 +1,5 @@
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace KdServing.Distiller.Losses;
 
@@ -61,5 +62,22 @@ public sealed class PairwiseHingeLoss(KdLossConfig config, PairwiseHingeBlock bl
     {
         var lag = block.UseLabelMargin ? teacher.sub(student) : student.neg().add(block.Margin);
         return Reduce((block.UseExponent ? lag.clamp(-LargestExponent, LargestExponent).expm1() : lag).relu(), weights);
+    }
+
+    protected override double Mean(in LossSpans input, Span<float> student, Span<float> slopes)
+    {
+        var teacher = input.Teacher.ToArray();
+        if (block.LabelIsLogits)
+            TensorPrimitives.Multiply(teacher, (float)(1 / Temperature), teacher);
+        if (block.UseExponent)
+        {
+            TensorPrimitives.Sigmoid(teacher, teacher);
+            TensorPrimitives.Sigmoid(student, student);
+        }
+        var value = PairSlopes.Mean(new HingePair((float)block.Margin, block.UseLabelMargin, block.UseExponent), input.Sessions, student, teacher, teacher,
+            input.Weights, slopes);
+        for (var i = 0; i < slopes.Length && block.UseExponent; i++)
+            slopes[i] *= student[i] * (1 - student[i]);
+        return value;
     }
 }

@@ -1,5 +1,6 @@
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace KdServing.Distiller.Losses;
 
@@ -38,4 +39,11 @@ public sealed class PairwiseLogisticLoss(KdLossConfig config, PairwiseLogisticBl
     protected override Tensor Value(Tensor student, Tensor teacher, Tensor? weights) => Reduce(functional.softplus(block.UseLabelMargin
         ? teacher.div(Temperature).sub(student)
         : student.neg().add(block.HingeMargin ?? 0)), weights);
+
+    protected override double Mean(in LossSpans input, Span<float> student, Span<float> slopes)
+    {
+        var teacher = input.Teacher.ToArray();
+        TensorPrimitives.Multiply(teacher, (float)(1 / Temperature), teacher);
+        return PairSlopes.Mean(new LogisticPair((float)(block.HingeMargin ?? 0), block.UseLabelMargin), input.Sessions, student, teacher, teacher, input.Weights, slopes);
+    }
 }

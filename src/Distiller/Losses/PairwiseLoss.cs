@@ -1,4 +1,5 @@
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace KdServing.Distiller.Losses;
 
@@ -22,6 +23,27 @@ public abstract class PairwiseLoss(KdLossConfig config, LossColumn? session, dou
 
         Tensor Difference(Tensor of) => of.index_select(0, winners).sub(of.index_select(0, losers));
     }
+
+    // Hard-example mining needs all pairs at once, and EasyRec's slips are not worth a second implementation.
+    public override bool KnowsSlope => ohemRatio == 1 && !Config.EasyrecCompat;
+
+    public override double Slope(in LossSpans input, double scale, Span<float> gradient)
+    {
+        var n = input.Student.Length;
+        if (n == 0)
+            return 0;
+        var student = new float[n];
+        var slopes = new float[n];
+        TensorPrimitives.Multiply(input.Student, (float)(1 / temperature), student);
+        var value = Mean(input, student, slopes);
+        TensorPrimitives.MultiplyAdd(slopes, (float)(scale / temperature), gradient, gradient);
+        return value;
+    }
+
+    /// <summary>The mean over pairs and its slope in the scaled student; as <see cref="Compare"/> of float32 numbers.</summary>
+    /// <param name="student">s/T [N]; may be written.</param>
+    /// <param name="slopes">dL/d(s/T) [N], written.</param>
+    protected abstract double Mean(in LossSpans input, Span<float> student, Span<float> slopes);
 
     /// <summary>What is compared, [N] each; by default the student's over the temperature and the teacher's as it is.</summary>
     protected virtual (Tensor Student, Tensor Teacher) Scores(LossInput input) => (input.Student.div(temperature), input.Teacher);

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using KdServing.Contracts;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 

@@ -9,11 +9,11 @@ public sealed class SessionIndex
     private readonly Tensor? places;
     private readonly int[] sizes;
     private readonly int[] starts;
-    // Candidates, session after session.
-    private readonly int[] members;
+    // Candidates, session after session; null until asked for, when they are in the order they have.
+    private int[]? members;
     private (Tensor First, Tensor Second)? pairs;
 
-    private SessionIndex(int[] sizes, int[] members, Tensor? places)
+    private SessionIndex(int[] sizes, int[]? members, Tensor? places)
     {
         this.sizes = sizes;
         this.members = members;
@@ -35,7 +35,7 @@ public sealed class SessionIndex
     {
         var sizes = new int[candidates == 0 ? 0 : sessions];
         Array.Fill(sizes, candidates);
-        return new(sizes, [.. Enumerable.Range(0, sizes.Sum())], null);
+        return new(sizes, null, null);
     }
 
     /// <param name="sessionOf">Session of each candidate; any numbers, in any order. [N]</param>
@@ -80,7 +80,7 @@ public sealed class SessionIndex
     }
 
     /// <summary>A session's candidates.</summary>
-    public ReadOnlySpan<int> Members(int session) => members.AsSpan(starts[session], sizes[session]);
+    public ReadOnlySpan<int> Members(int session) => (members ??= InOrder()).AsSpan(starts[session], sizes[session]);
 
     /// <summary>One value a session [sessions] → that value at each of its candidates [N].</summary>
     public Tensor Spread(Tensor ofSession)
@@ -110,9 +110,16 @@ public sealed class SessionIndex
     /// <summary>How many candidates of the session have a larger value: 0 for the best; equal values share a rank. [N]</summary>
     public Tensor Ranks(Tensor values)
     {
-        var of = values.detach().cpu().to_type(ScalarType.Float64).contiguous().data<double>().ToArray();
-        var ranks = new double[of.Length];
-        var keys = new double[Longest];
+        var ranks = new double[values.shape[0]];
+        Ranks(values.detach().cpu().to_type(ScalarType.Float64).contiguous().data<double>().ToArray(), ranks);
+        return tensor(ranks).to_type(values.dtype).to(values.device);
+    }
+
+    /// <inheritdoc cref="Ranks(Tensor)"/>
+    /// <param name="ranks">[N], written.</param>
+    public void Ranks<T>(ReadOnlySpan<T> values, Span<T> ranks) where T : System.Numerics.INumber<T>
+    {
+        var keys = new T[Longest];
         var order = new int[Longest];
         for (var session = 0; session < Count; session++)
         {
@@ -120,12 +127,19 @@ public sealed class SessionIndex
             var n = candidates.Length;
             candidates.CopyTo(order);
             for (var k = 0; k < n; k++)
-                keys[k] = -of[candidates[k]];
+                keys[k] = -values[candidates[k]];
             keys.AsSpan(0, n).Sort(order.AsSpan(0, n));
             for (var k = 0; k < n; k++)
-                ranks[order[k]] = k > 0 && keys[k] == keys[k - 1] ? ranks[order[k - 1]] : k;
+                ranks[order[k]] = k > 0 && keys[k] == keys[k - 1] ? ranks[order[k - 1]] : T.CreateChecked(k);
         }
-        return tensor(ranks).to_type(values.dtype).to(values.device);
+    }
+
+    private int[] InOrder()
+    {
+        var order = new int[sizes.Sum()];
+        for (var i = 0; i < order.Length; i++)
+            order[i] = i;
+        return order;
     }
 
     private (Tensor First, Tensor Second) AllPairs()

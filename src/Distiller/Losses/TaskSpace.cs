@@ -1,7 +1,6 @@
 using System.Globalization;
 using KdServing.Contracts;
 using KdServing.Distiller.Training;
-using static TorchSharp.torch;
 
 namespace KdServing.Distiller.Losses;
 
@@ -57,7 +56,7 @@ public sealed class TaskSpace
     }
 
     /// <summary>Weights of the candidates at <paramref name="places"/>; null: of all. [places or N]</summary>
-    public Tensor Weights(FeatureBatch batch, long[]? places)
+    public float[] Weights(FeatureBatch batch, long[]? places)
     {
         if (marked.Length < batch.Candidates)
             marked = new bool[batch.Candidates];
@@ -65,7 +64,7 @@ public sealed class TaskSpace
         var weights = new float[places?.Length ?? batch.Candidates];
         for (var i = 0; i < weights.Length; i++)
             weights[i] = marked[places is null ? i : (int)places[i]] ? inside : outside;
-        return tensor(weights);
+        return weights;
     }
 
     private static (FeatureGroup Group, Func<FeatureBatch, GroupRows> Rows)[] Groups(FeatureSchema schema) =>

@@ -1,5 +1,4 @@
 using KdServing.Contracts;
-using KdServing.Distiller.Losses;
 using KdServing.Distiller.Students;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;

@@ -1,5 +1,4 @@
 using KdServing.Contracts;
-using KdServing.Distiller.Losses;
 
 namespace KdServing.Distiller.Methods;
 

@@ -1,9 +1,7 @@
-using KdServing.Contracts;
 using KdServing.Distiller.Losses;
 using KdServing.Distiller.Students;
 using KdServing.Distiller.Training;
 using static TorchSharp.torch;
-using static TorchSharp.torch.nn;
 
 namespace KdServing.Distiller.Methods;
 

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using KdServing.Contracts;
 using KdServing.Distiller.Losses;
 using KdServing.Distiller.Students;
 using KdServing.Distiller.Training;
@@ -17,6 +16,7 @@ public sealed record SoftLabels(Tensor Logits, bool[]? Known = null);
 public sealed class LearningStep
 {
     private readonly Dictionary<string, Tensor> predictions;
+    private readonly Dictionary<string, Tensor> gradients = [];
     private readonly Dictionary<string, SoftLabels> softLabels = [];
     private readonly Dictionary<int, float[]> recordWeights = [];
     private readonly List<(SparseEmbeddings Embeddings, GroupRows Rows, Tensor Matrix)> gathered = [];
@@ -70,6 +70,20 @@ public sealed class LearningStep
 
     /// <summary>A head's logits, [N, T]; the student's own head is the empty name.</summary>
     public Tensor Prediction(string head) => predictions[head];
+
+    /// <summary>A head's logits as plain numbers, row-major [N, T].</summary>
+    public ReadOnlySpan<float> PredictionValues(string head) => MemoryMarshal.Cast<byte, float>(predictions[head].detach().contiguous().bytes);
+
+    /// <summary>Where losses that know their slope add dL/dlogits of a head; row-major [N, T], zero at first.</summary>
+    public Span<float> Gradient(string head)
+    {
+        if (!gradients.TryGetValue(head, out var gradient))
+            gradients[head] = gradient = zeros(predictions[head].shape, dtype: ScalarType.Float32);
+        return MemoryMarshal.Cast<byte, float>(gradient.bytes);
+    }
+
+    /// <summary>Heads that have a gradient, with their logits.</summary>
+    public IEnumerable<(Tensor Logits, Tensor Gradient)> Gradients => gradients.Select(g => (predictions[g.Key], g.Value));
 
     /// <summary>Gives <c>kd</c> entries another head to name: <c>HEAD_logits</c>.</summary>
     public void AddPrediction(string head, Tensor logits) => predictions[head] = logits;

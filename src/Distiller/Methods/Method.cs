@@ -3,7 +3,6 @@ using KdServing.Distiller.Losses;
 using KdServing.Distiller.Students;
 using KdServing.Distiller.Training;
 using TorchSharp.Modules;
-using static TorchSharp.torch;
 
 namespace KdServing.Distiller.Methods;
 
@@ -68,9 +67,9 @@ public sealed class Method : IDisposable
     public FeatureBatch NewBatch(params IEnumerable<SoftLabelSource> more) =>
         new(schema, [.. Objective.Sources.Concat(more).Distinct()], readsPrivileged, hidden);
 
-    /// <summary>The weighted sum of all losses, a scalar; null when the batch holds nothing to learn from.</summary>
+    /// <summary>The weighted sum of all losses; null when the batch holds nothing to learn from.</summary>
     /// <exception cref="ContractException">A loss can not be computed on this batch.</exception>
-    public Tensor? Loss(LearningStep step)
+    public TotalLoss? Loss(LearningStep step)
     {
         foreach (var part in Parts)
             part.Run(step);

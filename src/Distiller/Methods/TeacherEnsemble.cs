@@ -1,5 +1,4 @@
 using KdServing.Distiller.Losses;
-using KdServing.Distiller.Students;
 using KdServing.Distiller.Training;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

@@ -94,11 +94,11 @@ public sealed class Learner : IDisposable
         var loss = Method.Loss(step);
         if (loss is null)
             return false;
-        Loss = loss.ToDouble();
+        Loss = loss.Value;
         if (!double.IsFinite(Loss))
             throw new NotFiniteNumberException($"training loss is {Loss}: {string.Join(", ", Losses.Select(l => $"{l.Key} {l.Value}"))}; lower optimizer learning rates", Loss);
         Phases.EndLoss();
-        loss.backward();
+        loss.Backward();
         Phases.EndBackward();
         Adam.Step();
         Embeddings.Accumulate(batch.User, user.grad);

@@ -87,7 +87,7 @@ public sealed class HardLabelLossTests
         batch.Add(other);
         var logits = zeros([20, 1]).requires_grad_();
 
-        objective.Value(logits, batch)!.backward();
+        objective.Value(logits, batch)!.Backward();
 
         var gradient = logits.grad!.data<float>().ToArray();
         Assert.All(gradient[..10], g => Assert.NotEqual(0, g));

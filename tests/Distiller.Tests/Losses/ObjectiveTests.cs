@@ -40,10 +40,10 @@ public sealed class ObjectiveTests
         var logits = linspace(-1, 1, 20, dtype: ScalarType.Float32).reshape(20, 1).requires_grad_();
 
         var value = objective.Value(logits, batch)!;
-        value.backward();
+        value.Backward();
         var moved = logits.detach().sub(logits.grad!.mul(0.1));
 
-        Assert.True(objective.Value(moved, batch)!.ToDouble() < value.ToDouble());
+        Assert.True(objective.Value(moved, batch)!.Value < value.Value);
     }
 
     [Fact]
@@ -63,7 +63,7 @@ public sealed class ObjectiveTests
             expected -= gains.Zip(student, (gain, s) => gain / gains.Sum() * (s - total)).Sum() / 2;
         }
 
-        Assert.Equal(expected, objective.Value(logits, batch)!.ToDouble(), 1e-5);
+        Assert.Equal(expected, objective.Value(logits, batch)!.Value, 1e-5);
     }
 
     // Soft labels only for what was not shown: exposed candidates keep their hard labels.
@@ -76,7 +76,7 @@ public sealed class ObjectiveTests
             """);
         var batch = Batch(objective, record => record.Origin = ByteString.CopyFrom([(byte)CandidateOrigin.Sampled, .. record.Origin.Span[1..]]));
         var logits = zeros(20, 1).requires_grad_();
-        objective.Value(logits, batch)!.backward();
+        objective.Value(logits, batch)!.Backward();
 
         var gradient = logits.grad!.data<float>().ToArray();
         Assert.All([0, 10], i => Assert.NotEqual(0, gradient[i]));
@@ -94,7 +94,7 @@ public sealed class ObjectiveTests
         for (var r = 0; r < 40; r++)
             batch.Add(Impressions.Record(r));
         var logits = zeros(400, 1).requires_grad_();
-        objective.Value(logits, batch)!.backward();
+        objective.Value(logits, batch)!.Backward();
 
         var gradient = logits.grad!.data<float>().ToArray();
         var inside = Enumerable.Range(0, 400).Select(i => Value(Impressions.Record(i / 10), i % 10) == long.Parse(value, System.Globalization.CultureInfo.InvariantCulture)).ToArray();
@@ -113,11 +113,11 @@ public sealed class ObjectiveTests
         var objective = Create(""" "loss_type": "L2_LOSS", "weight_schedule": { "before": 0, "from": 4, "to": 1, "start": 10, "steps": 6 } """);
         var batch = Batch(objective);
         var logits = zeros(20, 1);
-        var whole = objective.Value(new KdServing.Distiller.Methods.LearningStep(batch, logits, 100))!.ToDouble();
+        var whole = objective.Value(new KdServing.Distiller.Methods.LearningStep(batch, logits, 100))!.Value;
 
         Assert.Null(objective.Value(new KdServing.Distiller.Methods.LearningStep(batch, logits, 9)));
-        Assert.Equal(4 * whole, objective.Value(new KdServing.Distiller.Methods.LearningStep(batch, logits, 10))!.ToDouble(), 1e-4);
-        Assert.Equal(2.5 * whole, objective.Value(new KdServing.Distiller.Methods.LearningStep(batch, logits, 13))!.ToDouble(), 1e-4);
+        Assert.Equal(4 * whole, objective.Value(new KdServing.Distiller.Methods.LearningStep(batch, logits, 10))!.Value, 1e-4);
+        Assert.Equal(2.5 * whole, objective.Value(new KdServing.Distiller.Methods.LearningStep(batch, logits, 13))!.Value, 1e-4);
     }
 
     [Fact]
@@ -127,7 +127,7 @@ public sealed class ObjectiveTests
         var objective = Create(""" "loss_type": "HINTON_LOSS", "hinton_loss": { "hard_label_name": "label_click", "alpha": 1 } """);
         var batch = Batch(objective, record => record.Labels[0].States = ByteString.CopyFrom([(byte)LabelState.Unknown, .. record.Labels[0].States.Span[1..]]));
         var logits = zeros(20, 1).requires_grad_();
-        objective.Value(logits, batch)!.backward();
+        objective.Value(logits, batch)!.Backward();
 
         var gradient = logits.grad!.data<float>().ToArray();
         Assert.Equal(0, gradient[0]);
