@@ -45,24 +45,25 @@ internal readonly struct LogisticPair(float margin, bool useLabelMargin) : IPair
     }
 }
 
-/// <summary>(1 − σ(d))^γ·softplus(−d), times α; pairs at the margin or beyond are left out.</summary>
+/// <summary>α·(1 − σ(d))^γ·softplus(−d); pairs at the margin or beyond are left out.</summary>
 internal readonly struct FocalPair(float gamma, float alpha, float margin) : IPairTerm
 {
-    // σ(d) is held this far from 0 and 1, as in BinaryFocalLoss: beyond it the modulation no longer changes.
-    private const float Edge = 16;
+    // As in BinaryFocalLoss: beyond it the modulation no longer changes.
+    private const float Epsilon = 1e-7f;
 
     public Vector<float> Value(Vector<float> student, Vector<float> teacher, Vector<float> more, out Vector<float> slope, out Vector<float> counts)
     {
-        var loss = LogisticPair.SoftplusOfNegative(student, out var lossSlope);
-        // 1 − σ(d) = e^(−softplus(d)), and softplus(d) = softplus(−d) + d.
-        var held = Vector.Max(Vector.Min(student, new Vector<float>(Edge)), new Vector<float>(-Edge));
-        var modulation = Vector.Exp(-(LogisticPair.SoftplusOfNegative(held, out var heldSlope) + held) * gamma) * alpha;
-        var isHeld = Vector.Equals(held, student);
-        // d(1−p)^γ = −γ·(1−p)^γ·p, with p = 1 + heldSlope.
-        var modulationSlope = Vector.ConditionalSelect(isHeld, -gamma * modulation * (Vector<float>.One + heldSlope), Vector<float>.Zero);
+        var e = Vector.Exp(-Vector.Abs(student));
+        var sum = Vector<float>.One + e;
+        var loss = Vector.Max(-student, Vector<float>.Zero) + Vector.Log(sum);
+        var exact = Vector.ConditionalSelect(Vector.GreaterThan(student, Vector<float>.Zero), e, Vector<float>.One) / sum;
+        var wrong = Vector.Max(exact, new Vector<float>(Epsilon));
+        var modulation = (gamma == 2 ? wrong * wrong : Vector.Exp(Vector.Log(wrong) * gamma)) * alpha;
+        // dloss = −(1 − σ); d(1 − σ)^γ = −γ·(1 − σ)^γ·σ where it still changes.
+        var change = Vector.ConditionalSelect(Vector.GreaterThan(exact, new Vector<float>(Epsilon)), modulation * (Vector<float>.One - exact) * gamma, Vector<float>.Zero);
         var near = Vector.BitwiseAnd(Vector.LessThan(student, new Vector<float>(margin)), Vector.GreaterThan(modulation, Vector<float>.Zero));
         counts = Vector.ConditionalSelect(near, Vector<float>.One, Vector<float>.Zero);
-        slope = Vector.ConditionalSelect(near, modulationSlope * loss + modulation * lossSlope, Vector<float>.Zero);
+        slope = Vector.ConditionalSelect(near, -(change * loss + modulation * exact), Vector<float>.Zero);
         return Vector.ConditionalSelect(near, modulation * loss, Vector<float>.Zero);
     }
 }
