@@ -1,6 +1,5 @@
 using KdServing.Contracts;
 using KdServing.LoadTests.Chaos;
-using KdServing.LoadTests.Demo;
 
 namespace KdServing.EndToEnd.Tests.Chaos;
 
