@@ -29,6 +29,9 @@ public sealed record DatasetDescription
     /// <summary>Explicit labels, for rows that say what was liked and what was not.</summary>
     public IReadOnlyList<LabelDescription> Labels { get; init; } = [];
 
+    /// <summary>Teachers' outputs that stand in columns of the files, for rows with explicit labels.</summary>
+    public IReadOnlyList<SoftLabelDescription> SoftLabels { get; init; } = [];
+
     /// <summary>How rows with explicit labels become impressions.</summary>
     public GroupingDescription? Impressions { get; init; }
 
@@ -99,6 +102,12 @@ public sealed record DatasetDescription
         foreach (var source in User.Concat(Item))
             Require(Columns.Any(c => c.Name == source.Column), $"feature '{source.Feature}' reads column '{source.Column}', which `columns` does not list.");
 
+        foreach (var soft in SoftLabels)
+        {
+            Require(Columns.Any(c => c.Name == soft.Column && c.Type == ColumnType.Float), $"soft label '{soft.Teacher}/{soft.Target}' reads column '{soft.Column}', which `columns` does not list as a float.");
+            Require(Labels.Any(l => l.Target == soft.Target), $"soft label '{soft.Teacher}/{soft.Target}': `labels` has no target '{soft.Target}'.");
+        }
+
         Require((ClickLog is null) != (Labels.Count == 0), "give either `labels` (explicit labels) or `click_log` (clicks only).");
         if (ClickLog is not null)
         {
@@ -164,6 +173,11 @@ public enum TimeUnit
 
 /// <summary>A target whose label is positive when the column is at least <paramref name="PositiveFrom"/>.</summary>
 public sealed record LabelDescription(string Target, string Column, double PositiveFrom);
+
+/// <summary>A column that holds what a teacher said of the row; NaN where it said nothing.</summary>
+/// <param name="Teacher">Its name; <c>kd</c> entries of distiller.json refer to TEACHER/TARGET.</param>
+/// <param name="IsLogit">False: the column holds probabilities, which become logits.</param>
+public sealed record SoftLabelDescription(string Teacher, string Target, string Column, bool IsLogit = true);
 
 /// <summary>Rows with the same values of <see cref="GroupBy"/> make one impression.</summary>
 public sealed record GroupingDescription

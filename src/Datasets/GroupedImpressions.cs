@@ -18,6 +18,9 @@ public sealed class GroupedImpressions(DatasetDescription dataset)
     private readonly (LabelDescription Label, ColumnType Type, int Position)[] _labels =
         [.. dataset.Labels.Select(l => (l, Locate(dataset, l.Column).Type, Locate(dataset, l.Column).Position))];
 
+    private readonly (SoftLabelDescription Label, int Position)[] _softLabels =
+        [.. dataset.SoftLabels.Select(l => (l, Locate(dataset, l.Column).Position))];
+
     private readonly int _timePosition = dataset.Time is null ? -1 : Locate(dataset, dataset.Time.Column).Position;
 
     /// <summary>Impressions of the rows of one part, lazily; an impression is yielded once it is complete.</summary>
@@ -108,6 +111,7 @@ public sealed class GroupedImpressions(DatasetDescription dataset)
             Origin = ByteString.CopyFrom([.. rows.Select(_ => (byte)CandidateOrigin.Exposed)]),
             SamplingLogQ = new float[rows.Count],
             Labels = [.. _labels.Select(l => Labels(l.Label, l.Type, l.Position, rows))],
+            Outputs = [.. _softLabels.Select(l => SoftLabels(l.Label, l.Position, rows))],
         };
     }
 
@@ -121,6 +125,23 @@ public sealed class GroupedImpressions(DatasetDescription dataset)
         }
 
         return new TargetLabels { Target = label.Target, States = ByteString.CopyFrom(states) };
+    }
+
+    private static TeacherOutput SoftLabels(SoftLabelDescription label, int position, List<CsvRow> rows)
+    {
+        // A probability of exactly 0 or 1 is taken for what a float32 next to it would be.
+        const double Closest = 1e-7;
+        var output = new TeacherOutput { Teacher = label.Teacher, TeacherVersion = 1, Target = label.Target };
+        foreach (var row in rows)
+        {
+            var value = row.Floats[position];
+            if (!label.IsLogit && value is < 0 or > 1)
+                throw new DatasetException($"Column '{label.Column}' holds {value}, which is no probability; set `is_logit` of soft label '{label.Teacher}/{label.Target}' to true if it holds logits.");
+            var p = Math.Clamp((double)value, Closest, 1 - Closest);
+            output.Logits.Add(label.IsLogit ? value : (float)Math.Log(p / (1 - p)));
+        }
+
+        return output;
     }
 
     private static (ColumnType Type, int Position) Locate(DatasetDescription dataset, string column)

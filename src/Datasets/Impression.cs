@@ -40,6 +40,9 @@ public sealed class Impression
     /// <summary>One entry a target, N bytes each.</summary>
     public required IReadOnlyList<TargetLabels> Labels { get; init; }
 
+    /// <summary>What teachers said, as columns of the data hold it; one entry a (teacher, target), N logits each.</summary>
+    public IReadOnlyList<TeacherOutput> Outputs { get; init; } = [];
+
     /// <summary>Generated data only: the logit each label was drawn with.</summary>
     public float[]? TrueLogits { get; init; }
 
@@ -74,6 +77,7 @@ public sealed class Impression
         record.Privileged.AddRange(Privileged);
         record.SamplingLogQ.AddRange(SamplingLogQ);
         record.Labels.AddRange(Labels);
+        record.Outputs.AddRange(Outputs);
         return record;
     }
 

@@ -28,6 +28,9 @@ var root = new RootCommand("Trains a student on a stream of teacher logits and p
 };
 root.Add(KdServing.Distiller.Publishing.ModelsCommand.Create());
 root.Add(KdServing.Distiller.Losses.LossesCommand.Create());
+root.Add(KdServing.Distiller.Offline.TrainCommand.Create());
+root.Add(KdServing.Distiller.Offline.CompareCommand.Create());
+root.Add(KdServing.Distiller.Offline.EasyRec.ImportCommand.Create());
 root.SetAction((arguments, _) => RunAsync(arguments));
 var parsed = root.Parse(args);
 if (parsed.Errors.Count == 0)

@@ -14,6 +14,16 @@ namespace KdServing.Distiller.Teachers;
 /// <param name="UniformCandidates">Candidates of every user when all have as many, else 0.</param>
 public readonly record struct TeacherInput(Tensor User, Tensor Item, Tensor? Live, Tensor? Privileged, Tensor RowOf, int UniformCandidates);
 
+/// <summary>The shape of a <see cref="DeepCrossNetwork"/>.</summary>
+/// <param name="CrossLayers">Cross layers; 0: a perceptron alone.</param>
+/// <param name="CrossRank">Rank of the cross layers' matrices; 0: full.</param>
+/// <param name="Deep">Widths of the deep part; may be empty when there are cross layers.</param>
+/// <param name="InitialLogit">Where the logits begin.</param>
+/// <param name="BatchNorm">Normalise each deep layer's sums, and the input of the cross layers, over the batch (Ioffe, Szegedy 2015).</param>
+/// <param name="Dropout">Share of the deep activations set to zero in training.</param>
+public sealed record NetworkShape(int CrossLayers, int CrossRank, IReadOnlyList<int> Deep, float InitialLogit, bool BatchNorm = false,
+    double Dropout = 0);
+
 /// <summary>DCN-V2 (Wang et al. 2021, arXiv:2008.13535), parallel form: cross layers and a perceptron side by side, one linear output over both.</summary>
 /// <remarks>
 /// Cross layer: x_{l+1} = x_0 ∘ (W_l·x_l + b_l) + x_l, with W_l = U_l·V_lᵀ when a rank is given (section 3 of the paper).
@@ -28,11 +38,15 @@ public sealed class DeepCrossNetwork : Module<TeacherInput, Tensor>
     private readonly List<(long User, long Item, long Width)> products = [];
     private readonly List<(Linear Left, Linear? Right)> cross = [];
     private readonly List<Linear> deep = [];
+    private readonly List<BatchNorm1d> norms = [];
+    private readonly BatchNorm1d? inputNorm;
+    private readonly double dropout;
     private readonly Linear output;
 
     /// <param name="schema">Gives the widths; its targets are the outputs.</param>
-    public DeepCrossNetwork(FeatureSchema schema, TeacherConfig config) : base("dcn_v2")
+    public DeepCrossNetwork(FeatureSchema schema, NetworkShape config) : base("dcn_v2")
     {
+        dropout = config.Dropout;
         foreach (var u in schema.User.Features)
         {
             foreach (var i in schema.Item.Features.Where(i => u.Table >= 0 && i.Table == u.Table))
@@ -48,7 +62,11 @@ public sealed class DeepCrossNetwork : Module<TeacherInput, Tensor>
             init.kaiming_uniform_(deep[l].weight, 0, init.FanInOut.FanIn, init.NonlinearityType.ReLU);
             init.zeros_(deep[l].bias!);
             inputs = config.Deep[l];
+            if (config.BatchNorm)
+                norms.Add(Named($"norm_{l}", BatchNorm1d(inputs)));
         }
+        if (config.BatchNorm && cross.Count > 0)
+            inputNorm = Named("norm_input", BatchNorm1d(Width));
         output = Named("output", Linear((deep.Count > 0 ? inputs : 0) + (cross.Count > 0 ? Width : 0), schema.Targets.Count));
         init.normal_(output.weight, 0, 0.01);
         init.constant_(output.bias!, config.InitialLogit);
@@ -74,12 +92,18 @@ public sealed class DeepCrossNetwork : Module<TeacherInput, Tensor>
         if (deep.Count > 0)
         {
             var h = x0;
-            foreach (var layer in deep)
-                h = layer.call(h).relu_();
+            for (var l = 0; l < deep.Count; l++)
+            {
+                h = deep[l].call(h);
+                h = (norms.Count == 0 ? h : norms[l].call(h)).relu_();
+                if (dropout > 0)
+                    h = functional.dropout(h, dropout, training);
+            }
             ends.Add(h);
         }
         if (cross.Count > 0)
         {
+            x0 = inputNorm is null ? x0 : inputNorm.call(x0);
             var x = x0;
             foreach (var (left, right) in cross)
                 x = x0.mul(left.call(right is null ? x : right.call(x))).add_(x);
@@ -98,7 +122,7 @@ public sealed class DeepCrossNetwork : Module<TeacherInput, Tensor>
         return (left, right);
     }
 
-    private Linear Named(string name, Linear layer)
+    private T Named<T>(string name, T layer) where T : Module
     {
         register_module(name, layer);
         return layer;

@@ -24,7 +24,7 @@ public sealed class Teacher : IDisposable
         Schema = schema;
         Config = config;
         manual_seed((long)seed);
-        Network = new(schema, config);
+        Network = new(schema, new(config.CrossLayers, config.CrossRank, config.Deep, config.InitialLogit));
         Rows = new(schema, new RowOptimizerOptions { LearningRate = config.EmbeddingLearningRate }, seed);
         Optimizer = new(Network.named_parameters(), new() { LearningRate = config.LearningRate });
         hardLabels = new(config.HardLabel);

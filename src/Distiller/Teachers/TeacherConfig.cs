@@ -48,6 +48,9 @@ public sealed record TeacherConfig
     /// <summary>Also stream the privileged columns; the Distiller's own teachers would need them.</summary>
     public bool StreamPrivileged { get; init; } = true;
 
+    /// <summary>The teachers of <c>kd distill train</c> and <c>compare</c>, trained from files; nothing of it holds for a teacher that streams.</summary>
+    public OfflineTeacherConfig Offline { get; init; } = new();
+
     /// <exception cref="ContractException">The file is missing, or a field is not valid; names it.</exception>
     public static TeacherConfig Load(string path)
     {
@@ -86,6 +89,7 @@ public sealed record TeacherConfig
         Range(BatchesPerVersion, 1, 1_000_000, "batches_per_version");
         Range(PreparationImpressions, 0, int.MaxValue, "preparation_impressions");
         _ = new HardLabelLoss(HardLabel);
+        Offline.Require("offline");
         return this;
     }
 

@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using KdServing.Contracts;
 using KdServing.Distiller.Losses;
 using KdServing.Distiller.Methods;
+using KdServing.Distiller.Offline;
 using KdServing.Distiller.Publishing;
 
 namespace KdServing.Distiller.Training;
@@ -69,6 +70,9 @@ public sealed record DistillerConfig
 
     public EvaluationConfig Evaluation { get; init; } = new();
 
+    /// <summary>Training from files; nothing of it holds for a stream.</summary>
+    public OfflineConfig Offline { get; init; } = new();
+
     public ulong Seed { get; init; } = 1;
 
     /// <summary>Compute threads of torch.</summary>
@@ -107,6 +111,7 @@ public sealed record DistillerConfig
         Refresh.Require("refresh");
         Gate.Require("gate");
         PresetCatalogue.Require(this);
+        Offline.Require("offline");
     }
 
     private static void RequireEmbedding(RowOptimizerOptions options)
