@@ -26,7 +26,6 @@ var root = new RootCommand("Trains a student on a stream of teacher logits and p
 {
     config, schema, student, redis, repository, state, status, frozenAfter, untilIdle, acceptLoss,
 };
-root.Add(KdServing.Distiller.Publishing.ModelsCommand.Create());
 root.Add(KdServing.Distiller.Losses.LossesCommand.Create());
 root.Add(KdServing.Distiller.Offline.TrainCommand.Create());
 root.Add(KdServing.Distiller.Offline.CompareCommand.Create());

@@ -35,12 +35,30 @@ var items = new Option<string?>("--items") { Description = "With --catalog: bulk
 var catalogVectors = new Option<ItemVectorFormat>("--catalog-vectors") { Description = "With --catalog: what item vectors are kept as, float32 or bfloat16 (half the memory)", DefaultValueFactory = _ => ItemVectorFormat.Float32 };
 var catalogWaitMs = new Option<int>("--catalog-wait-ms") { Description = "With --catalog: longest time a new version waits for the vectors of 99 % of the requested items", DefaultValueFactory = _ => 5000 };
 var catalogMaxItems = new Option<int>("--catalog-max-items") { Description = "With --catalog: items it may hold", DefaultValueFactory = _ => 10_000_000 };
+var controlPort = new Option<int?>("--control-port") { Description = "Port people command the server through ('kd models --control'); 0 chooses a free one; left out: nobody can" };
+var controlAddress = new Option<string>("--control-address") { Description = "IP address of the control listener; one others can reach needs --control-token-file", DefaultValueFactory = _ => "127.0.0.1" };
+var controlToken = new Option<string?>("--control-token-file") { Description = "File whose first line is the token that commands must carry; left out: whoever is on this machine may command" };
+var state = new Option<string?>("--state") { Description = "Folder of what survives a restart: pins, and copies of the versions relied on; left out: nothing does" };
+var trustedKeys = new Option<string?>("--trusted-keys") { Description = "File of public keys (PEM): only versions signed by one of them are served" };
+var transfer = new Option<bool>("--transfer") { Description = "Fetch versions through Redis into --repository, which is then this server's own folder" };
+var policy = new RolloutPolicy();
+var maxChurn = new Option<double?>("--max-churn") { Description = "Hold back a version that changes more than this share of the top candidates of recent requests, 0 to 1; left out: churn is only reported" };
+var canaryShare = new Option<double>("--canary-share") { Description = "Share of the requests a new version gets at first, by hash of their id; 0: all at once", DefaultValueFactory = _ => policy.CanaryShare };
+var canarySeconds = new Option<double>("--canary-seconds") { Description = "Time a new version stays a canary", DefaultValueFactory = _ => policy.CanaryTime.TotalSeconds };
+var shadowShare = new Option<double>("--shadow-share") { Description = "Share of the requests a canary also scores beside the requests' path, to compare orders", DefaultValueFactory = _ => policy.ShadowShare };
+var probationSeconds = new Option<double>("--probation-seconds") { Description = "Time after a swap in which a version that fails is rolled back by itself; 0: never", DefaultValueFactory = _ => policy.Probation.TotalSeconds };
+var maxFailureShare = new Option<double>("--max-failure-share") { Description = "Share of the requests a new version may fail that the one before can answer", DefaultValueFactory = _ => policy.MaxFailureShare };
+var maxFidelityDrop = new Option<double?>("--max-fidelity-drop") { Description = "Roll back a version whose overlap@10 with the teacher is this much below the one before", DefaultValueFactory = _ => policy.MaxFidelityDrop };
 
 var command = new RootCommand("Ranks candidates with the newest good version of a student model, over gRPC.")
 {
     repository, model, address, port, httpPort, redis, device, status, maxCandidates, concurrency, maxQueueMs, niceness,
     catalog, items, catalogVectors, catalogWaitMs, catalogMaxItems,
+    controlPort, controlAddress, controlToken, state, trustedKeys, transfer,
+    maxChurn, canaryShare, canarySeconds, shadowShare, probationSeconds, maxFailureShare, maxFidelityDrop,
 };
+command.Add(KdServing.Serving.Control.Commands.ModelsCommand.Create());
+command.Add(KdServing.Serving.Control.Commands.ExplainCommand.Create());
 command.SetAction((arguments, _) => ServeAsync(new()
 {
     Repository = arguments.GetRequiredValue(repository),
@@ -59,6 +77,22 @@ command.SetAction((arguments, _) => ServeAsync(new()
         Format = arguments.GetValue(catalogVectors),
         WaitLimit = TimeSpan.FromMilliseconds(arguments.GetValue(catalogWaitMs)),
         MaxItems = arguments.GetValue(catalogMaxItems),
+    },
+    ControlPort = arguments.GetValue(controlPort),
+    ControlAddress = arguments.GetRequiredValue(controlAddress),
+    ControlTokenFile = arguments.GetValue(controlToken),
+    State = arguments.GetValue(state),
+    TrustedKeys = arguments.GetValue(trustedKeys),
+    Transfer = arguments.GetValue(transfer),
+    Rollout = new()
+    {
+        MaxChurn = arguments.GetValue(maxChurn),
+        CanaryShare = arguments.GetValue(canaryShare),
+        CanaryTime = TimeSpan.FromSeconds(arguments.GetValue(canarySeconds)),
+        ShadowShare = arguments.GetValue(shadowShare),
+        Probation = TimeSpan.FromSeconds(arguments.GetValue(probationSeconds)),
+        MaxFailureShare = arguments.GetValue(maxFailureShare),
+        MaxFidelityDrop = arguments.GetValue(maxFidelityDrop),
     },
     Limits = new()
     {
@@ -81,6 +115,8 @@ static async Task<int> ServeAsync(ServingOptions options)
         Console.WriteLine($"listening on http://{options.Address}:{host.Port}");
         if (host.HttpPort is { } http)
             Console.WriteLine($"status page on http://{options.Address}:{http}/");
+        if (host.ControlPort is { } control)
+            Console.WriteLine($"model control on http://{options.ControlAddress}:{control}");
         await host.WaitForShutdownAsync();
         return 0;
     }

@@ -1,6 +1,7 @@
 using System.Net;
 using KdServing.Contracts;
 using KdServing.Serving.Catalog;
+using KdServing.Serving.Control;
 using KdServing.Serving.Health;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
@@ -24,6 +25,7 @@ public sealed class ServingHost : IAsyncDisposable
     private readonly NicedThread thread;
     private readonly NicedThread? catalogThread;
     private readonly ConnectionMultiplexer? redis;
+    private ControlListener? control;
 
     private ServingHost(WebApplication app, InferenceRuntime runtime, NicedThread thread, NicedThread? catalogThread, ConnectionMultiplexer? redis)
     {
@@ -39,6 +41,9 @@ public sealed class ServingHost : IAsyncDisposable
 
     /// <summary>Port of the status page; null when it is off.</summary>
     public int? HttpPort { get; private set; }
+
+    /// <summary>Port of the control listener; null when it is off.</summary>
+    public int? ControlPort => control?.Port;
 
     public IServiceProvider Services => app.Services;
 
@@ -83,9 +88,11 @@ public sealed class ServingHost : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         // Twice is harmless: a stopped host stops at once.
+        if (control is not null)
+            await control.DisposeAsync();
+        control = null;
         await app.StopAsync();
-        var slot = app.Services.GetRequiredService<ServableSlot>();
-        if (slot.Swap(null) is { } servable)
+        foreach (var servable in app.Services.GetRequiredService<Rollout>().Clear())
             await FreeAsync(servable);
         await app.DisposeAsync();
         thread.Dispose();
@@ -116,8 +123,22 @@ public sealed class ServingHost : IAsyncDisposable
             .Select(a => BindingAddress.Parse(a).Port).ToList();
         Port = ports[0];
         HttpPort = options.HttpPort is null ? null : ports[1];
-        status.Ports = (Port, HttpPort);
+        await StartControlAsync(options, log);
+        status.Ports = (Port, HttpPort, ControlPort);
         log.Started(options.Model, options.Repository, Port, HttpPort is { } http ? $"http://{options.Address}:{http}/" : "off");
+    }
+
+    private async Task StartControlAsync(ServingOptions options, ILogger<ServingHost> log)
+    {
+        if (options.ControlPort is not { } port)
+            return;
+        var access = ControlAccess.Create(options.ControlAddress, options.ControlTokenFile);
+        var services = app.Services;
+        var service = new ModelControlService(options.Model, services.GetRequiredService<VersionShelf>(), services.GetRequiredService<ServableSlot>(),
+            services.GetRequiredService<Rollout>(), services.GetRequiredService<ModelSource>(), services.GetRequiredService<ShadowScoring>(),
+            services.GetRequiredService<RecentRequests>(), access, services.GetRequiredService<ILogger<ModelControlService>>());
+        control = await ControlListener.StartAsync(options.ControlAddress, port, service, services.GetRequiredService<ILoggerFactory>());
+        log.ControlStarted(options.ControlAddress, control.Port, access.Description);
     }
 
     private static WebApplication Build(ServingOptions options, InferenceRuntime runtime, NicedThread thread, NicedThread? catalogThread,
@@ -150,7 +171,10 @@ public sealed class ServingHost : IAsyncDisposable
     private static void AddParts(IServiceCollection services, ServingOptions options, InferenceRuntime runtime, NicedThread thread,
         ConnectionMultiplexer? redis)
     {
-        var repository = new ModelRepository(options.Repository);
+        var verifier = options.TrustedKeys is null ? null : VersionVerifier.FromFile(options.TrustedKeys, "--trusted-keys");
+        var repository = new ModelRepository(options.Repository) { Verifier = verifier };
+        var kept = options.State is null ? null : new ModelRepository(Path.Combine(options.State, "versions")) { Verifier = verifier };
+        var state = new ControlStateFile(options.State is null ? null : Path.Combine(Path.GetFullPath(options.State), "control.json"));
         services.AddSingleton(new RankingModel(options.Model));
         services.AddSingleton(options.Limits);
         services.AddSingleton(runtime);
@@ -171,8 +195,17 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton<StatusPages>();
         services.AddSingleton(p => new ServableLoader(repository, runtime, p.GetRequiredService<ScoringBufferPool>(),
             p.GetRequiredService<RecentRequests>(), options.WarmUpLimit));
-        services.AddSingleton(p => new ModelSource(options.Model, repository, p.GetRequiredService<ServableLoader>(), thread,
-            p.GetRequiredService<ServableSlot>(), p.GetRequiredService<SwapLedger>(), Feed(p), p.GetService<CatalogFeed>(), options.LookInterval, p.GetRequiredService<ILogger<ModelSource>>()));
+        services.AddSingleton(options.Rollout);
+        services.AddSingleton(p => new ShadowScoring(p.GetRequiredService<ServableSlot>(), thread));
+        services.AddSingleton(p => new Rollout(options.Model, p.GetRequiredService<ServableSlot>(), p.GetRequiredService<SwapLedger>(), state,
+            options.Rollout, thread, p.GetRequiredService<ShadowScoring>(), TimeProvider.System, p.GetRequiredService<ILogger<Rollout>>()));
+        services.AddSingleton(p => new VersionShelf(options.Model, repository, kept,
+            options.Transfer ? new(redis!.GetDatabase(), options.Model, new()) : null, p.GetRequiredService<ILogger<VersionShelf>>()));
+        services.AddSingleton(p => new ModelSource(options.Model, p.GetRequiredService<VersionShelf>(), p.GetRequiredService<ServableLoader>(), thread,
+            p.GetRequiredService<ServableSlot>(), p.GetRequiredService<Rollout>(), options.Rollout, p.GetRequiredService<SwapLedger>(), Feed(p),
+            p.GetService<CatalogFeed>(), options.LookInterval, p.GetRequiredService<ILogger<ModelSource>>()));
+        services.AddHostedService(p => p.GetRequiredService<Rollout>());
+        services.AddHostedService(p => p.GetRequiredService<ShadowScoring>());
         services.AddHostedService(p => p.GetRequiredService<ModelSource>());
         services.AddHostedService(p => p.GetRequiredService<LatencySeries>());
         if (options.StatusFile is { } file)

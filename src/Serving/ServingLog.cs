@@ -21,6 +21,24 @@ internal static partial class ServingLog
     [LoggerMessage(13, LogLevel.Error, "loading version {Version} failed unexpectedly")]
     public static partial void LoadFailed(this ILogger log, Exception exception, long version);
 
+    [LoggerMessage(14, LogLevel.Warning, "version {Bad} is rolled back to version {Good}: {Reason}")]
+    public static partial void RolledBack(this ILogger log, long bad, long good, string reason);
+
+    [LoggerMessage(15, LogLevel.Information, "version {Version} is a canary for {Share} of the requests; version {Current} keeps the rest")]
+    public static partial void CanaryBegan(this ILogger log, long version, double share, long current);
+
+    [LoggerMessage(16, LogLevel.Warning, "canary {Version} is dropped: {Reason}")]
+    public static partial void CanaryDropped(this ILogger log, long version, string reason);
+
+    [LoggerMessage(17, LogLevel.Warning, "no version is taken any more until a person releases the hold: {Reason}")]
+    public static partial void Held(this ILogger log, string reason);
+
+    [LoggerMessage(18, LogLevel.Warning, "the state of pins is not saved: {Reason}; what was told to this server may be lost at a restart")]
+    public static partial void StateNotSaved(this ILogger log, string reason);
+
+    [LoggerMessage(19, LogLevel.Warning, "version {Version} failed a request that version {Other} answered: {Reason}")]
+    public static partial void AnsweredByOther(this ILogger log, long version, long other, string reason);
+
     [LoggerMessage(20, LogLevel.Warning, "waiting for Redis at {Endpoint} ({Reason}); until then new versions are found in the repository's folder")]
     public static partial void RedisAway(this ILogger log, string endpoint, string reason);
 
@@ -35,6 +53,21 @@ internal static partial class ServingLog
 
     [LoggerMessage(32, LogLevel.Warning, "status not written: {Reason}; ranking goes on, the next second tries again")]
     public static partial void StatusNotWritten(this ILogger log, string reason);
+
+    [LoggerMessage(33, LogLevel.Warning, "version {Version} can not be fetched through Redis: {Reason}")]
+    public static partial void NotFetched(this ILogger log, long version, string reason);
+
+    [LoggerMessage(34, LogLevel.Warning, "pinned version {Pinned} can not be had; version {Version} is served until it can")]
+    public static partial void PinNotMet(this ILogger log, long pinned, long version);
+
+    [LoggerMessage(35, LogLevel.Information, "control: {Command} ({Caller})")]
+    public static partial void Commanded(this ILogger log, string command, string caller);
+
+    [LoggerMessage(36, LogLevel.Information, "model control listens on {Address}:{Port} ({Access})")]
+    public static partial void ControlStarted(this ILogger log, string address, int port, string access);
+
+    [LoggerMessage(37, LogLevel.Warning, "version {Version} is not kept on this server's disk: {Reason}")]
+    public static partial void NotKept(this ILogger log, long version, string reason);
 
     [LoggerMessage(40, LogLevel.Information, "stopping: requests in flight are answered, new ones are refused")]
     public static partial void Stopping(this ILogger log);

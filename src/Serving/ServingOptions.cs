@@ -47,6 +47,27 @@ public sealed record ServingOptions
     /// <summary>Null: no item catalog; requests bring their items' features.</summary>
     public CatalogOptions? Catalog { get; init; }
 
+    /// <summary>How carefully a new version is taken into service.</summary>
+    public RolloutPolicy Rollout { get; init; } = new();
+
+    /// <summary>Port of the control listener; 0: any free port; null: nobody can command this server.</summary>
+    public int? ControlPort { get; init; }
+
+    /// <summary>Address of the control listener; one others can reach needs <see cref="ControlTokenFile"/>.</summary>
+    public string ControlAddress { get; init; } = "127.0.0.1";
+
+    /// <summary>File whose first line is the token that commands must carry; null: whoever is on this machine may command.</summary>
+    public string? ControlTokenFile { get; init; }
+
+    /// <summary>Folder of what must survive a restart: pins, and copies of the versions relied on; null: nothing does.</summary>
+    public string? State { get; init; }
+
+    /// <summary>File of the public keys whose signatures are trusted; null: signatures are not looked at.</summary>
+    public string? TrustedKeys { get; init; }
+
+    /// <summary>Versions are fetched through Redis into <see cref="Repository"/>, which is then this server's own.</summary>
+    public bool Transfer { get; init; }
+
     /// <exception cref="ContractException">An option makes no sense; names it as the command line does.</exception>
     public ServingOptions Require()
     {
@@ -62,6 +83,18 @@ public sealed record ServingOptions
         RequireRange(LoaderNiceness, 0, 19, "--loader-niceness");
         RequireRange(Limits.MaxCandidates, 1, 1_000_000, "--max-candidates");
         RequireRange(Limits.Concurrency, 1, 1024, "--concurrency");
+        RequireRange(ControlPort ?? 0, 0, 65535, "--control-port");
+        if (ControlPort is { } control and not 0 && (control == Port || control == HttpPort))
+            throw new ContractException("--control-port", "is the same as another port; it is a listener of its own");
+        if (!System.Net.IPAddress.TryParse(ControlAddress, out _))
+            throw new ContractException("--control-address", "must be an IP address, e.g. 127.0.0.1");
+        if (ControlPort is null && ControlTokenFile is not null)
+            throw new ContractException("--control-token-file", "is for a control listener; give --control-port too");
+        if (Transfer && Redis is null)
+            throw new ContractException("--transfer", "needs --redis: versions are fetched from there");
+        if (State is not null && File.Exists(State))
+            throw new ContractException("--state", $"{State} is a file, not a folder");
+        Rollout.Require();
         if (!(Limits.MaxQueueMs >= 0))
             throw new ContractException("--max-queue-ms", "must be 0 or more");
         Catalog?.Require();

@@ -77,6 +77,26 @@ public static class RowsFile
         return applied;
     }
 
+    /// <summary>Rows a verified buffer holds, without reading them.</summary>
+    /// <exception cref="ContractException">The buffer is cut short.</exception>
+    public static long Count(ReadOnlySpan<byte> file)
+    {
+        var cursor = new Cursor(file);
+        cursor.Take(Magic.Length);
+        var total = 0L;
+        for (var tables = cursor.Int32(); tables > 0; tables--)
+        {
+            cursor.Take(cursor.Int32());
+            var (rows, width, count) = (cursor.Int32(), cursor.Int32(), cursor.Int32());
+            if (count != rows)
+                cursor.Take((long)count * sizeof(int));
+            cursor.Align(64);
+            cursor.Take((long)count * width * sizeof(float));
+            total += count;
+        }
+        return total;
+    }
+
     private ref struct Cursor(ReadOnlySpan<byte> file)
     {
         private readonly ReadOnlySpan<byte> file = file;

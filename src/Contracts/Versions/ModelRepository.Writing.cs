@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using System.Text.Json;
 
 namespace KdServing.Contracts;
 
@@ -83,12 +84,37 @@ public sealed partial class ModelRepository
     /// <summary>Removes the versions before one. A reader sees each of them whole or not at all; what the disk refuses stays for the next time.</summary>
     public void RemoveBefore(string model, long version)
     {
+        // What a person pinned, and what it rests on, stays.
+        if (Wanted(model).Pinned is > 0 and var pinned && TryManifest(model, pinned) is { } manifest)
+            version = Math.Min(version, manifest.BaseVersion);
         foreach (var old in Versions(model).TakeWhile(v => v < version))
         {
             if (!Remove(model, old))
                 return;
         }
     }
+
+    /// <summary>Adds a signature to a version that was published without.</summary>
+    /// <returns>False when it has one; it is left as it is.</returns>
+    /// <exception cref="ContractException">The version is missing or damaged: what is signed is looked at first.</exception>
+    public bool Sign(string model, long version, VersionSigner signer)
+    {
+        var manifest = Manifest(model, version);
+        RequireNothingElse(manifest);
+        foreach (var file in manifest.Files.Keys)
+            ReadVerified(manifest, file);
+        var (bytes, signature) = SealedManifest(model, version);
+        if (signature is not null)
+            return false;
+        DurableFile.Replace(Path.Combine(Folder(model, version), VersionManifest.SignatureFileName), s => s.Write(signer.Sign(bytes)));
+        return true;
+    }
+
+    /// <summary>Tells every server of this repository what a person wants.</summary>
+    /// <exception cref="IOException">The disk refuses; what was wanted before still is.</exception>
+    public void SetWanted(string model, WantedVersion wanted) => DurableFile.Replace(
+        Path.Combine(Root, Identifier.Require(model, "model"), WantedVersion.FileName),
+        s => s.Write(JsonSerializer.SerializeToUtf8Bytes(wanted, ContractJson.Options)));
 
     /// <summary>Removes one version; nothing happens when it is not there or the disk refuses.</summary>
     /// <returns>True when it is gone from sight.</returns>

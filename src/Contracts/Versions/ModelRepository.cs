@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using System.Text.Json;
 
 namespace KdServing.Contracts;
 
@@ -52,6 +53,26 @@ public sealed partial class ModelRepository(string root)
             ? manifest
             : throw new ContractException("manifest", $"in the folder of {model}/{version} belongs to {manifest.Model}/{manifest.Version}");
     }
+
+    /// <summary>What a person wants of every server of this repository; nothing in particular when nobody said.</summary>
+    /// <exception cref="ContractException">The file is there and is not valid.</exception>
+    public WantedVersion Wanted(string model)
+    {
+        var path = Path.Combine(Root, Identifier.Require(model, "model"), WantedVersion.FileName);
+        try
+        {
+            return File.Exists(path)
+                ? JsonSerializer.Deserialize<WantedVersion>(RegularFile.Read(path, MaxManifestBytes), ContractJson.Options) ?? new()
+                : new();
+        }
+        catch (JsonException e)
+        {
+            throw new ContractException(WantedVersion.FileName, $"is not valid: {e.Message}");
+        }
+    }
+
+    /// <summary>True when there is a folder of that version, good or not.</summary>
+    public bool Has(string model, long version) => Directory.Exists(Folder(model, version));
 
     /// <summary>The manifest, or null when there is no good one.</summary>
     public VersionManifest? TryManifest(string model, long version)

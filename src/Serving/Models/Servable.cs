@@ -31,6 +31,7 @@ public sealed class Servable : IDisposable
         IReadOnlyList<RankRequest> goldenRequests, ScoringBufferPool pool)
     {
         Manifest = manifest;
+        Health = new(manifest);
         GoldenRequests = goldenRequests;
         Schema = schema;
         this.tables = tables;
@@ -64,6 +65,9 @@ public sealed class Servable : IDisposable
     internal string? KernelRefusal { get; set; }
 
     private StudentKernel? Kernel => Engine == ScoringEngine.Kernel ? kernel : null;
+
+    /// <summary>How this version does.</summary>
+    public VersionHealth Health { get; }
 
     /// <summary>The trainer's sample requests: always of this version's schema, so good to warm it up with.</summary>
     internal IReadOnlyList<RankRequest> GoldenRequests { get; }

@@ -14,24 +14,31 @@ namespace KdServing.Serving.Models;
 public sealed class ServableLoader(ModelRepository repository, InferenceRuntime runtime, ScoringBufferPool pool, RecentRequests recent,
     TimeSpan warmUpLimit)
 {
+    // Two scorings each: a few milliseconds of a core a swap.
+    private const int ComparedRequests = 8;
+
+    private readonly ModelRepository repository = repository;
     private readonly WarmUp warmUp = new(warmUpLimit);
 
     /// <summary>Verifies every file, opens the graphs, applies the rows, and compares scores with the trainer's.</summary>
     /// <param name="held">The version in service: when the new one builds on it, its rows are shared and only what changed is read.</param>
     /// <exception cref="VersionRefusedException">The version is not served; nothing of it stays in memory.</exception>
-    public Servable Load(string model, long version, Servable? held)
+    /// <param name="from">Where the version lies; null: the repository given at construction.</param>
+    public Servable Load(string model, long version, Servable? held, ModelRepository? from = null)
     {
+        var repository = from ?? this.repository;
         try
         {
             var manifest = repository.Manifest(model, version);
-            var schema = ReadSchema(manifest);
+            repository.RequireNothingElse(manifest);
+            var schema = ReadSchema(repository, manifest);
             manifest.Signature.Require(schema);
-            var golden = ReadGolden(manifest);
-            var graphs = OpenGraphs(manifest);
+            var golden = ReadGolden(repository, manifest);
+            var graphs = OpenGraphs(repository, manifest);
             Servable? servable = null;
             try
             {
-                var tables = ReadRows(manifest, schema, held, out var rowsFrom);
+                var tables = ReadRows(repository, manifest, schema, held, out var rowsFrom);
                 servable = new(manifest, schema, tables, graphs, [.. golden.Cases.Select(c => c.Request)], pool) { RowsFrom = rowsFrom };
                 EngineParity.Choose(servable, golden);
                 GoldenParity.Require(servable, golden);
@@ -58,9 +65,26 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
 
     /// <summary>Scores with a loaded version until its latency has settled.</summary>
     /// <exception cref="VersionRefusedException">A recent request of a client gets a score that is not finite.</exception>
-    public void WarmUp(Servable servable) => warmUp.Run(servable, recent.Take());
+    public void WarmUp(Servable servable) => warmUp.Run(servable, [.. recent.Take().Select(a => a.Request)]);
 
-    private FeatureSchema ReadSchema(VersionManifest manifest)
+    /// <summary>How much a loaded version would change what the one in service shows, on recent requests of clients.</summary>
+    /// <exception cref="VersionRefusedException">It scores one of them with a number that is not finite.</exception>
+    public RankChurn Compare(Servable incumbent, Servable candidate)
+    {
+        var churn = new RankChurn();
+        try
+        {
+            foreach (var answered in recent.Take().Take(ComparedRequests))
+                churn.Add(answered.Request, incumbent, candidate);
+            return churn;
+        }
+        catch (NonFiniteScoreException e)
+        {
+            throw new VersionRefusedException(candidate.Version, $"{e.Message} for a recent request", isFinal: true, e);
+        }
+    }
+
+    private static FeatureSchema ReadSchema(ModelRepository repository, VersionManifest manifest)
     {
         var schema = FeatureSchema.Parse(Encoding.UTF8.GetString(repository.ReadVerified(manifest, StudentSignature.SchemaFile)));
         return schema.Fingerprint.ToString("x16", CultureInfo.InvariantCulture) == manifest.SchemaFingerprint
@@ -68,7 +92,7 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
             : throw new ContractException(StudentSignature.SchemaFile, $"has fingerprint {schema.Fingerprint:x16}, the manifest says {manifest.SchemaFingerprint}");
     }
 
-    private GoldenBatch ReadGolden(VersionManifest manifest)
+    private static GoldenBatch ReadGolden(ModelRepository repository, VersionManifest manifest)
     {
         try
         {
@@ -80,7 +104,7 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
         }
     }
 
-    private ServableGraphs OpenGraphs(VersionManifest manifest)
+    private ServableGraphs OpenGraphs(ModelRepository repository, VersionManifest manifest)
     {
         var opened = new List<InferenceSession>();
         var files = new List<byte[]>();
@@ -104,7 +128,8 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
         }
     }
 
-    private IReadOnlyList<EmbeddingTable> ReadRows(VersionManifest manifest, FeatureSchema schema, Servable? held, out VersionManifest? rowsFrom)
+    private static IReadOnlyList<EmbeddingTable> ReadRows(ModelRepository repository, VersionManifest manifest, FeatureSchema schema, Servable? held,
+        out VersionManifest? rowsFrom)
     {
         var chain = repository.Chain(manifest);
         var next = held is null ? 0 : IndexOf(chain, held.Manifest) + 1;

@@ -8,7 +8,9 @@ namespace KdServing.Serving.Models;
 public sealed class WarmUp(TimeSpan limit)
 {
     private const int MinRounds = 3;
-    private const int ScoresPerRound = 8;
+    private const int ScoresPerRound = 4;
+    // Shapes of live requests are few; each costs a swap some milliseconds of a core.
+    private const int MaxShapes = 4;
     // Two rounds this near to each other are noise apart on a busy machine.
     private const double SettledShare = 0.15;
 
@@ -18,7 +20,7 @@ public sealed class WarmUp(TimeSpan limit)
     public int Run(Servable servable, IReadOnlyList<RankRequest> recent)
     {
         var started = Stopwatch.GetTimestamp();
-        var requests = servable.GoldenRequests.Concat(recent.Where(r => Fits(servable, r))).ToList();
+        var requests = servable.GoldenRequests.Concat(Shapes(recent).Where(r => Fits(servable, r))).ToList();
         var run = servable.Rent();
         try
         {
@@ -36,6 +38,13 @@ public sealed class WarmUp(TimeSpan limit)
         {
             servable.Return(run);
         }
+    }
+
+    // The smallest, the largest and those between: one request a number of candidates, spread over the sizes seen.
+    private static IEnumerable<RankRequest> Shapes(IReadOnlyList<RankRequest> recent)
+    {
+        var sizes = recent.DistinctBy(r => r.CandidateCount).OrderBy(r => r.CandidateCount).ToList();
+        return sizes.Count <= MaxShapes ? sizes : Enumerable.Range(0, MaxShapes).Select(i => sizes[i * (sizes.Count - 1) / (MaxShapes - 1)]);
     }
 
     private static double Round(Servable servable, ScoringRun run, List<RankRequest> requests)

@@ -16,6 +16,9 @@ internal static class RankReplies
         reply.Header.Model = model;
         reply.Header.Version = servable.Version;
         reply.Header.WatermarkMs = servable.Manifest.WatermarkMs;
+        reply.Header.LearnedUntilMs = servable.Health.LearnedUntilMs;
+        reply.Header.ModelAgeSeconds = servable.Health.AgeSeconds ?? 0;
+        reply.Header.LogitToServedMs = servable.Health.LogitToServedMs ?? 0;
         foreach (var candidate in excluded)
             reply.Header.Unknown.Add(candidate);
         // What is excluded has the lowest logit: it can not be among so many.

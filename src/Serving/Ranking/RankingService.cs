@@ -12,7 +12,7 @@ namespace KdServing.Serving.Ranking;
 
 /// <summary>The <c>Ranking</c> service: validate, acquire, score, select, reply.</summary>
 public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, RecentRequests recent,
-    RankingMetrics metrics, ItemCatalog? catalog, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
+    ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
 {
     private const string PushbackTrailer = "grpc-retry-pushback-ms";
 
@@ -73,25 +73,45 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
 
     private RankedReply Score(RankCall call, in CallBudget budget)
     {
-        if (!slot.TryAcquire(out var lease))
+        if (!slot.TryAcquire(call.Header, out var lease))
             throw new RpcException(new(StatusCode.Unavailable, $"no version of model '{model.Name}' is loaded yet"));
         using (lease)
         {
-            var servable = lease.Servable;
-            RankRequestValidation.Require(call.Header, servable);
-            var run = servable.Rent();
             try
             {
-                if (call.Header.Catalog is not null)
-                    return ScoreCatalog(call, servable, run, budget);
-                servable.Score(call, run, budget);
-                recent.Offer(call);
-                return RankReplies.From(call.Header, servable, run, model.Name, []);
+                return Score(call, lease.Servable, budget);
             }
-            finally
+            // A new version that fails is no reason to fail the request while another one is warm; who fails too shows that it is the request.
+            catch (Exception e) when (e is NonFiniteScoreException or OnnxRuntimeException && slot.TryAcquireInstead(lease.Servable, call.Header, out var other))
             {
-                servable.Return(run);
+                using (other)
+                {
+                    var reply = Score(call, other.Servable, budget);
+                    if (lease.Servable.Health.CountFailure() == 1)
+                        log.AnsweredByOther(lease.Servable.Version, other.Servable.Version, e.Message);
+                    return reply;
+                }
             }
+        }
+    }
+
+    private RankedReply Score(RankCall call, Servable servable, in CallBudget budget)
+    {
+        RankRequestValidation.Require(call.Header, servable);
+        var run = servable.Rent();
+        try
+        {
+            if (call.Header.Catalog is not null)
+                return ScoreCatalog(call, servable, run, budget);
+            servable.Score(call, run, budget);
+            servable.Health.CountAnswer();
+            recent.Offer(call, servable, run);
+            shadow.Offer(call);
+            return RankReplies.From(call.Header, servable, run, model.Name, []);
+        }
+        finally
+        {
+            servable.Return(run);
         }
     }
 
@@ -103,6 +123,7 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         {
             lookup.Resolve(servable.Items!, request.Catalog, request.CandidateCount, budget);
             servable.Score(call, lookup.Vectors, lookup.Format, run, budget);
+            servable.Health.CountAnswer();
             var excluded = request.Catalog.Unknown == UnknownItems.Report ? lookup.Unknown : [];
             run.Exclude(excluded);
             return RankReplies.From(request, servable, run, model.Name, excluded);

@@ -14,13 +14,16 @@ public sealed class ServingStatus
     private readonly LatencySeries series;
     private readonly AdmissionGate gate;
     private readonly ModelSource source;
+    private readonly Rollout rollout;
+    private readonly ShadowScoring shadow;
     private readonly InferenceRuntime runtime;
     private readonly CatalogFeed? catalog;
     private readonly IHostApplicationLifetime lifetime;
     private readonly long startedMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
 
     public ServingStatus(RankingModel model, ServableSlot slot, SwapLedger ledger, RankingMetrics metrics, LatencySeries series,
-        AdmissionGate gate, ModelSource source, InferenceRuntime runtime, IHostApplicationLifetime lifetime, CatalogFeed? catalog = null)
+        AdmissionGate gate, ModelSource source, Rollout rollout, ShadowScoring shadow, InferenceRuntime runtime, IHostApplicationLifetime lifetime,
+        CatalogFeed? catalog = null)
     {
         this.model = model;
         this.slot = slot;
@@ -29,6 +32,8 @@ public sealed class ServingStatus
         this.series = series;
         this.gate = gate;
         this.source = source;
+        this.rollout = rollout;
+        this.shadow = shadow;
         this.runtime = runtime;
         this.lifetime = lifetime;
         this.catalog = catalog;
@@ -38,7 +43,7 @@ public sealed class ServingStatus
     }
 
     /// <summary>Ports the server listens on; known once it does.</summary>
-    public (int Grpc, int? Http) Ports { get; set; }
+    public (int Grpc, int? Http, int? Control) Ports { get; set; }
 
     /// <summary><c>starting</c> (no version yet), <c>serving</c> or <c>stopping</c>.</summary>
     public string State => lifetime.ApplicationStopping.IsCancellationRequested ? "stopping"
@@ -56,8 +61,10 @@ public sealed class ServingStatus
             UpdatedAtMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
             Port = Ports.Grpc,
             HttpPort = Ports.Http,
+            ControlPort = Ports.Control,
             Model = model.Name,
             Version = manifest?.Version,
+            Lineup = Standing(),
             WatermarkMs = manifest?.WatermarkMs,
             VersionCreatedMs = manifest?.CreatedAtMs,
             RecordsLearned = manifest?.RecordsLearned,
@@ -82,6 +89,13 @@ public sealed class ServingStatus
         };
     }
 
+    private LineupReport Standing()
+    {
+        var (now, state, report) = (slot.Lineup, rollout.State, shadow.Report);
+        return new(now.Previous?.Version, now.Candidate?.Version, now.CandidateShare, now.ShadowShare, report.Requests, Math.Round(report.MeanChurn, 4),
+            state.Pinned == 0 ? null : state.Pinned, state.Held, state.HeldReason, state.Rejected, now.Current?.Health.Answered ?? 0, now.Current?.Health.Failed ?? 0);
+    }
+
     private void AddGauges()
     {
         var meter = metrics.Meter;
@@ -92,6 +106,9 @@ public sealed class ServingStatus
             description: "When the version in service was published, milliseconds since the Unix epoch.");
         meter.CreateObservableCounter("kd_swaps", () => ledger.Served, description: "Versions put into service.");
         meter.CreateObservableGauge("kd_versions_refused", () => (long)source.Refused.Count, description: "Versions present that are refused.");
+        meter.CreateObservableGauge("kd_versions_rolled_back", () => (long)rollout.State.Rejected.Count, description: "Versions that were rolled back.");
+        meter.CreateObservableGauge("kd_model_pinned", () => rollout.State.Pinned, description: "Version that is pinned; 0 for none.");
+        meter.CreateObservableGauge("kd_model_held", () => rollout.State.Held ? 1L : 0L, description: "1 while no version is taken by itself.");
         meter.CreateObservableGauge("kd_requests_in_flight", () => (long)gate.Running, description: "Requests being scored.");
         meter.CreateObservableGauge("kd_requests_queued", () => (long)gate.Waiting, description: "Requests waiting for a core.");
         meter.CreateObservableGauge("kd_resident_bytes", () => Environment.WorkingSet, description: "Resident memory of the process.");

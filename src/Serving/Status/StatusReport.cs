@@ -19,9 +19,15 @@ public sealed record StatusReport
 
     public required int? HttpPort { get; init; }
 
+    /// <summary>Null: nobody can command the server.</summary>
+    public required int? ControlPort { get; init; }
+
     public required string Model { get; init; }
 
     public required long? Version { get; init; }
+
+    /// <summary>What is loaded beside the version in service, and what people want.</summary>
+    public required LineupReport Lineup { get; init; }
 
     public required long? WatermarkMs { get; init; }
 
@@ -71,3 +77,11 @@ public sealed record StatusReport
 
 /// <summary>Milliseconds.</summary>
 public sealed record LatencySummary(double P50, double P99, double P999, double Max);
+
+/// <summary>What is loaded beside the version in service, what people want, and how the version in service does.</summary>
+/// <param name="Previous">Warm: what a rollback returns to.</param>
+/// <param name="ShadowChurn">Mean share of the top candidates the candidate would change, on <paramref name="ShadowRequests"/> requests.</param>
+/// <param name="Rejected">Versions rolled back, and why.</param>
+/// <param name="Failed">Requests the version in service failed that another version answered.</param>
+public sealed record LineupReport(long? Previous, long? Candidate, double CandidateShare, double ShadowShare, long ShadowRequests, double ShadowChurn,
+    long? Pinned, bool Held, string HeldReason, IReadOnlyDictionary<long, string> Rejected, long Answered, long Failed);

@@ -1,7 +1,7 @@
 using KdServing.Contracts;
-using KdServing.Distiller.Publishing;
+using KdServing.Serving.Control.Commands;
 
-namespace KdServing.Distiller.Tests.Publishing;
+namespace KdServing.Serving.Tests.Control;
 
 public sealed class ModelsCommandTests : IDisposable
 {
