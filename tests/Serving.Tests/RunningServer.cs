@@ -15,6 +15,7 @@ public sealed class RunningServer : IAsyncDisposable
 {
     private readonly TemporaryFolder folder;
     private readonly ServingHost host;
+    private readonly GrpcChannel controlChannel;
 
     private RunningServer(TemporaryFolder folder, ServingHost host, LogCollector log)
     {
@@ -24,6 +25,8 @@ public sealed class RunningServer : IAsyncDisposable
         Repository = new(folder["models"]);
         Channel = GrpcChannel.ForAddress($"http://127.0.0.1:{host.Port}");
         Client = new(Channel);
+        controlChannel = GrpcChannel.ForAddress($"http://127.0.0.1:{host.ControlPort}");
+        Control = new(controlChannel);
         Http = new() { BaseAddress = new($"http://127.0.0.1:{host.HttpPort}/") };
     }
 
@@ -36,6 +39,11 @@ public sealed class RunningServer : IAsyncDisposable
     public Contracts.Ranking.RankingClient Client { get; }
 
     public HttpClient Http { get; }
+
+    /// <summary>A client of the control listener, from this machine and without a token.</summary>
+    public ModelControl.ModelControlClient Control { get; }
+
+    public Rollout Rollout => host.Services.GetRequiredService<Rollout>();
 
     public ServingHost Host => host;
 
@@ -51,13 +59,14 @@ public sealed class RunningServer : IAsyncDisposable
 
     /// <param name="sample">Published before the server starts; null: a server without a version.</param>
     /// <param name="catalog">The item catalog's options; null: a server without one.</param>
+    /// <param name="change">Other options than those of most tests.</param>
     public static async Task<RunningServer> StartAsync(SampleStudent? sample, RankingLimits? limits = null, string? redis = null,
-        CatalogOptions? catalog = null)
+        CatalogOptions? catalog = null, Func<ServingOptions, ServingOptions>? change = null)
     {
         var folder = new TemporaryFolder();
         sample?.Publish(new(folder["models"]));
         var log = new LogCollector();
-        var host = await ServingHost.StartAsync(new()
+        var options = new ServingOptions
         {
             Repository = folder["models"],
             Model = SampleStudent.Model,
@@ -67,7 +76,9 @@ public sealed class RunningServer : IAsyncDisposable
             Catalog = catalog,
             LookInterval = TimeSpan.FromMilliseconds(10),
             WarmUpLimit = TimeSpan.FromMilliseconds(100),
-        }, l => l.AddProvider(log));
+            ControlPort = 0,
+        };
+        var host = await ServingHost.StartAsync(change?.Invoke(options) ?? options, l => l.AddProvider(log));
         var server = new RunningServer(folder, host, log);
         if (sample is not null)
             await server.ServesAsync(1);
@@ -91,6 +102,7 @@ public sealed class RunningServer : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Channel.Dispose();
+        controlChannel.Dispose();
         Http.Dispose();
         await host.DisposeAsync();
         folder.Dispose();

@@ -11,7 +11,7 @@ public sealed class ProtoApprovalTests
     {
         FileDescriptor[] files =
         [
-            FeaturesReflection.Descriptor, GoldenReflection.Descriptor, ItemReflection.Descriptor, RankingReflection.Descriptor, TeacherReflection.Descriptor,
+            FeaturesReflection.Descriptor, GoldenReflection.Descriptor, ItemReflection.Descriptor, ModelControlReflection.Descriptor, RankingReflection.Descriptor, TeacherReflection.Descriptor,
         ];
         var text = new StringBuilder();
         foreach (var file in files)

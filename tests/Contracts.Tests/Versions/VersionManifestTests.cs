@@ -10,7 +10,7 @@ public sealed class VersionManifestTests
     {
         var manifest = SampleManifest.Delta(7, 6, 4, new Dictionary<string, VersionFile> { ["rows.bin"] = new(10, new string('a', 64)) });
 
-        var parsed = VersionManifest.Parse(Encoding.UTF8.GetBytes(manifest.ToJson()));
+        var parsed = VersionManifest.Parse(manifest.ToBytes());
 
         Assert.Equal(manifest.ToJson(), parsed.ToJson());
         Assert.Equal(7, parsed.Version);
@@ -52,7 +52,22 @@ public sealed class VersionManifestTests
         if (value is not null)
             json[key] = JsonNode.Parse(value);
 
-        Assert.Equal(field, Assert.Throws<ContractException>(() => VersionManifest.Parse(Encoding.UTF8.GetBytes(json.ToJsonString()))).Field);
+        Assert.Equal(field, Assert.Throws<ContractException>(() => VersionManifest.Parse(ManifestSeal.Add(json.ToJsonString()))).Field);
+    }
+
+    [Fact]
+    public void No_byte_of_a_manifest_can_change()
+    {
+        var sealedBytes = SampleManifest.Base(3).ToBytes();
+        for (var i = 0; i < sealedBytes.Length; i++)
+        {
+            var changed = (byte[])sealedBytes.Clone();
+            changed[i] ^= 1;
+            Assert.Throws<ContractException>(() => VersionManifest.Parse(changed));
+        }
+        Assert.Throws<ContractException>(() => VersionManifest.Parse(sealedBytes.AsSpan(..^1)));
+        Assert.Throws<ContractException>(() => VersionManifest.Parse([.. sealedBytes, (byte)'\n']));
+        Assert.Throws<ContractException>(() => VersionManifest.Parse(Encoding.UTF8.GetBytes(SampleManifest.Base(3).ToJson())));
     }
 
     [Fact]
@@ -62,7 +77,7 @@ public sealed class VersionManifestTests
         {
             var json = JsonNode.Parse(SampleManifest.Base(3).ToJson())!.AsObject();
             json[key] = null;
-            Assert.Throws<ContractException>(() => VersionManifest.Parse(Encoding.UTF8.GetBytes(json.ToJsonString())));
+            Assert.Throws<ContractException>(() => VersionManifest.Parse(ManifestSeal.Add(json.ToJsonString())));
         }
     }
 

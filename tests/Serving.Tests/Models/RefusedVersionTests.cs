@@ -54,10 +54,23 @@ public sealed class RefusedVersionTests : IAsyncLifetime
         await RequireRefusalAsync("manifest.signature.targets: differ", manifest: m => m with { Signature = m.Signature with { Targets = ["buy", "click"] } });
         await RequireRefusalAsync("user_encoder.onnx: has outputs", manifest: m => m with { Signature = m.Signature with { UserPartWidth = 31 } });
         await RequireRefusalAsync("schema.json: has fingerprint", manifest: m => m with { SchemaFingerprint = "0123456789abcdef" });
-        await RequireRefusalAsync("manifest.files.head.onnx: is missing", manifest: m => m with { Files = m.Files.Where(f => f.Key != StudentSignature.HeadFile).ToDictionary() });
+        await RequireRefusalAsync("holds 'head.onnx', which its manifest does not name", manifest: m => m with { Files = m.Files.Where(f => f.Key != StudentSignature.HeadFile).ToDictionary() });
         await RequireRefusalAsync("manifest.json: of version 7777 of 'sample' is missing",
             manifest: m => m with { Kind = VersionKind.Delta, BaseVersion = 1, PreviousVersion = 7777 }, version: 7778);
         await RequireNextGoodVersionAsync(7779);
+    }
+
+    // Nothing of a version lies anywhere but in plain files of its own folder.
+    [Fact]
+    public async Task Folders_with_something_else_in_them()
+    {
+        await RequireRefusalAsync("which its manifest does not name", f => File.WriteAllText(Path.Combine(f, "extra.so"), "x"), after: true);
+        await RequireRefusalAsync("which is not a plain file", f => Directory.CreateDirectory(Path.Combine(f, "more")), after: true);
+        await RequireRefusalAsync("which is not a plain file", f => Link(f, StudentSignature.HeadFile), after: true);
+        await RequireRefusalAsync("is a symbolic link", f => Link(f, "manifest.json"), after: true);
+        await RequireRefusalAsync("head.onnx: of version 6 is not a plain file", f => MakePipe(f, StudentSignature.HeadFile), after: true);
+        await RequireRefusalAsync("manifest_sha256", f => Flip(f, "manifest.json"), after: true);
+        await RequireNextGoodVersionAsync(8);
     }
 
     [Fact]
@@ -121,14 +134,14 @@ public sealed class RefusedVersionTests : IAsyncLifetime
 
     // Publishes a base that is version 1 with something changed before its manifest is made (hashes fit) or after (they do not).
     private async Task RequireRefusalAsync(string reason, Action<string>? tamper = null, Func<VersionManifest, VersionManifest>? manifest = null,
-        long? version = null)
+        long? version = null, bool after = false)
     {
         var first = server.Repository.Manifest(SampleStudent.Model, 1);
         var next = version ?? server.Repository.Versions(SampleStudent.Model)[^1] + 1;
         // Staged elsewhere, so that the server sees the folder only when it is as it should be.
         using var staging = new TemporaryFolder();
         var repository = new ModelRepository(staging.Path);
-        var tamperAfter = reason.Contains("of version", StringComparison.Ordinal) || reason.StartsWith("manifest: ", StringComparison.Ordinal);
+        var tamperAfter = after || reason.Contains("of version", StringComparison.Ordinal) || reason.StartsWith("manifest: ", StringComparison.Ordinal);
         repository.Publish(SampleStudent.Model, next,
             folder =>
             {
@@ -154,6 +167,29 @@ public sealed class RefusedVersionTests : IAsyncLifetime
         Assert.Equal(version, sample.Publish(server.Repository).Version);
         await server.ServesAsync(version);
         Assert.Equal(version, (await server.Client.RankAsync(sample.Request(candidates: 20, seed: 1))).Version);
+    }
+
+    // The same bytes, but by way of a link.
+    private static void Link(string folder, string file)
+    {
+        var elsewhere = Path.Combine(Path.GetDirectoryName(Path.GetDirectoryName(folder))!, $"elsewhere-{file}");
+        File.Move(Path.Combine(folder, file), elsewhere, overwrite: true);
+        File.CreateSymbolicLink(Path.Combine(folder, file), elsewhere);
+    }
+
+    // Opening it for reading waits for a writer, if one does not take care.
+    private static void MakePipe(string folder, string file)
+    {
+        File.Delete(Path.Combine(folder, file));
+        using var process = System.Diagnostics.Process.Start("mkfifo", Path.Combine(folder, file));
+        process.WaitForExit();
+    }
+
+    private static void Flip(string folder, string file)
+    {
+        var bytes = File.ReadAllBytes(Path.Combine(folder, file));
+        bytes[bytes.Length / 2] ^= 1;
+        File.WriteAllBytes(Path.Combine(folder, file), bytes);
     }
 
     private static Action<string> Head(Action<GraphProto> change) => folder =>

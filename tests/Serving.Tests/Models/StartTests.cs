@@ -16,7 +16,7 @@ public sealed class StartTests
     [InlineData(new long[] { 1, 2, 3 }, 3, new long[] { }, null)]
     [InlineData(new long[] { 1, 2 }, 3, new long[] { }, null)]
     public void The_newest_good_version_is_aspired_and_none_older_than_the_served(long[] present, long current, long[] refused, long? next) =>
-        Assert.Equal(next, AspiredVersion.Next(present, current, refused.Contains));
+        Assert.Equal(next, AspiredVersion.Next(present, current, pinned: 0, held: false, refused.Contains));
 
     [Fact]
     public async Task A_server_starts_with_the_newest_version_that_is_good()

@@ -151,9 +151,16 @@ public sealed class SwapTests
         var request = sample.Request(Candidates, seed: 5);
         request.Version = 1;
         Assert.Equal(1, (await server.Client.RankAsync(request)).Version);
-        sample.Learn(seed: 2);
-        sample.Publish(server.Repository);
-        await server.ServesAsync(2);
+        for (var version = 2; version <= 3; version++)
+        {
+            sample.Learn(seed: version);
+            sample.Publish(server.Repository);
+            await server.ServesAsync(version);
+            // The one before is still warm; the one before that is not.
+            request.Version = version - 1;
+            Assert.Equal(version - 1, (await server.Client.RankAsync(request)).Version);
+        }
+        request.Version = 1;
         var e = await Assert.ThrowsAsync<RpcException>(async () => await server.Client.RankAsync(request));
         Assert.Equal(StatusCode.FailedPrecondition, e.StatusCode);
     }
