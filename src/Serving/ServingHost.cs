@@ -206,6 +206,8 @@ public sealed class ServingHost : IAsyncDisposable
             p.GetService<CatalogFeed>(), options.LookInterval, p.GetRequiredService<ILogger<ModelSource>>()));
         services.AddHostedService(p => p.GetRequiredService<Rollout>());
         services.AddHostedService(p => p.GetRequiredService<ShadowScoring>());
+        if (redis is not null)
+            services.AddHostedService(p => new ReplayClock(redis.GetDatabase(), options.Model, p.GetRequiredService<ServableSlot>()));
         services.AddHostedService(p => p.GetRequiredService<ModelSource>());
         services.AddHostedService(p => p.GetRequiredService<LatencySeries>());
         if (options.StatusFile is { } file)

@@ -19,6 +19,24 @@ public static class LogitEntry
     public static readonly RedisValue ProducerField = "p";
     public static readonly RedisValue SequenceField = "s";
 
+    /// <summary>The record of an entry as Redis replies it (field, value, field, value, …), for who only looks; null when there is none that can be read.</summary>
+    public static TeacherRecord? TryRead(RedisResult[] fields)
+    {
+        try
+        {
+            for (var i = 0; i + 1 < fields.Length; i += 2)
+            {
+                if ((string?)fields[i] == RecordField)
+                    return TeacherRecord.Parser.ParseFrom((byte[])fields[i + 1]!);
+            }
+        }
+        catch (InvalidProtocolBufferException)
+        {
+            // The Distiller's business: it goes to the dead letters there.
+        }
+        return null;
+    }
+
     /// <summary>Reads and validates an entry.</summary>
     /// <exception cref="ContractException">The entry is not a valid record of this schema.</exception>
     public static TeacherRecord Parse(byte[]? format, byte[]? record, FeatureSchema schema)

@@ -24,6 +24,7 @@ public sealed class StreamKeys
         DeadItems = $"kd:{model}:items_dead";
         Epoch = $"kd:{model}:epoch";
         Journal = $"kd:{model}:journal";
+        Fidelity = $"kd:{model}:fidelity";
     }
 
     /// <summary>Stream of teacher records; each entry is <see cref="LogitEntry"/>.</summary>
@@ -63,4 +64,7 @@ public sealed class StreamKeys
         ArgumentOutOfRangeException.ThrowIfGreaterThan(shards, MaxShards);
         return shards == 1 ? [Logits] : [.. Enumerable.Range(0, shards).Select(k => (RedisKey)$"kd:{model}:logits:{k}")];
     }
+
+    /// <summary>Hash: version → overlap@10 of its order with the teacher's, on the latest records.</summary>
+    public RedisKey Fidelity { get; }
 }

@@ -115,6 +115,11 @@ public sealed record VersionManifest
         if (isBase != (manifest.BaseVersion == manifest.Version) || isBase != (manifest.PreviousVersion == 0)
             || (!isBase && (manifest.BaseVersion <= 0 || manifest.PreviousVersion < manifest.BaseVersion || manifest.PreviousVersion >= manifest.Version)))
             throw new ContractException("manifest.base_version", "and previous_version do not fit the kind");
+        foreach (var (key, id) in manifest.Position)
+        {
+            if (!StreamId.TryParse(id, out _))
+                throw new ContractException("manifest.position", $"of '{key}' is not a stream id");
+        }
         foreach (var (name, file) in manifest.Files)
         {
             if (name.Length is 0 or > 64 || name[0] == '.' || name.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('.' or '_' or '-')))

@@ -66,6 +66,11 @@ public sealed class ServingStatus
             Version = manifest?.Version,
             Lineup = Standing(),
             WatermarkMs = manifest?.WatermarkMs,
+            ModelAgeSeconds = slot.Current?.Health.AgeSeconds,
+            LearnedUntilMs = slot.Current?.Health.LearnedUntilMs,
+            LogitToServedMs = slot.Current?.Health.LogitToServedMs,
+            Fidelity = slot.Current?.Health.Fidelity,
+            Position = manifest?.Position,
             VersionCreatedMs = manifest?.CreatedAtMs,
             RecordsLearned = manifest?.RecordsLearned,
             TeacherVersions = manifest?.TeacherVersions,
@@ -102,6 +107,12 @@ public sealed class ServingStatus
         meter.CreateObservableGauge("kd_model_version", () => slot.Current?.Version ?? 0, description: "Version in service; 0 before the first.");
         meter.CreateObservableGauge("kd_model_watermark_ms", () => slot.Current?.Manifest.WatermarkMs ?? 0,
             description: "Event time the version in service has learned up to, milliseconds since the Unix epoch.");
+        meter.CreateObservableGauge("kd_model_age_seconds", () => slot.Current?.Health.AgeSeconds ?? 0,
+            description: "Event time of the newest teacher record minus the watermark of the version in service; 0: not known.");
+        meter.CreateObservableGauge("kd_logit_to_served_milliseconds", () => slot.Current?.Health.LogitToServedMs ?? 0,
+            description: "From the write of the newest record the version in service has learned from until its first reply.");
+        meter.CreateObservableGauge("kd_model_fidelity", () => slot.Current?.Health.Fidelity ?? 0,
+            description: "Overlap@10 of the version in service with the teacher, as the Distiller finds it; 0: not known.");
         meter.CreateObservableGauge("kd_model_created_ms", () => slot.Current?.Manifest.CreatedAtMs ?? 0,
             description: "When the version in service was published, milliseconds since the Unix epoch.");
         meter.CreateObservableCounter("kd_swaps", () => ledger.Served, description: "Versions put into service.");

@@ -31,6 +31,21 @@ public sealed record StatusReport
 
     public required long? WatermarkMs { get; init; }
 
+    /// <summary>Event time of the newest teacher record in the stream minus the watermark, seconds.</summary>
+    public required double? ModelAgeSeconds { get; init; }
+
+    /// <summary>Write time of the newest teacher record the version has learned from.</summary>
+    public required long? LearnedUntilMs { get; init; }
+
+    /// <summary>From that write until the version's first reply, milliseconds.</summary>
+    public required double? LogitToServedMs { get; init; }
+
+    /// <summary>Overlap@10 with the teacher, as the Distiller finds it.</summary>
+    public required double? Fidelity { get; init; }
+
+    /// <summary>Stream key → id of the last entry the version has learned from.</summary>
+    public required IReadOnlyDictionary<string, string>? Position { get; init; }
+
     public required long? VersionCreatedMs { get; init; }
 
     public required long? RecordsLearned { get; init; }

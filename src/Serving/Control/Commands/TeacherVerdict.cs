@@ -1,4 +1,3 @@
-using Google.Protobuf;
 using KdServing.Contracts;
 using StackExchange.Redis;
 
@@ -43,7 +42,7 @@ internal sealed class TeacherVerdict
             var entries = (RedisResult[])redis.Execute("XRANGE", new StreamKeys(model).Logits, from, to, "COUNT", Page)!;
             foreach (var entry in entries)
             {
-                if (Record((RedisResult[])((RedisResult[])entry!)[1]!) is { } record && record.RequestId == requestId && record.Outputs.Count > 0)
+                if (LogitEntry.TryRead((RedisResult[])((RedisResult[])entry!)[1]!) is { } record && record.RequestId == requestId && record.Outputs.Count > 0)
                     return new(record.Outputs[0]);
             }
             if (entries.Length < Page)
@@ -51,22 +50,5 @@ internal sealed class TeacherVerdict
             var last = StreamId.Parse((string)((RedisResult[])entries[^1]!)[0]!);
             from = (last with { Number = last.Number + 1 }).ToString();
         }
-    }
-
-    private static TeacherRecord? Record(RedisResult[] fields)
-    {
-        try
-        {
-            for (var i = 0; i + 1 < fields.Length; i += 2)
-            {
-                if ((string?)fields[i] == LogitEntry.RecordField)
-                    return TeacherRecord.Parser.ParseFrom((byte[])fields[i + 1]!);
-            }
-        }
-        catch (InvalidProtocolBufferException)
-        {
-            // Another entry's damage is the Distiller's business.
-        }
-        return null;
     }
 }
