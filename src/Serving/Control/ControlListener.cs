@@ -1,6 +1,4 @@
 using System.Net;
-using KdServing.Contracts;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using IServer = Microsoft.AspNetCore.Hosting.Server.IServer;

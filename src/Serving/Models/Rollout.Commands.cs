@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using KdServing.Contracts;
 using KdServing.Serving.Control;
 using KdServing.Serving.Status;
 

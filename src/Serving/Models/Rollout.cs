@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using KdServing.Contracts;
 using KdServing.Serving.Control;
 using KdServing.Serving.Status;
 
