@@ -80,7 +80,9 @@ public sealed class ControlTests : IDisposable
         {
             await server.ServesAsync(2);
             Assert.Equal(2, (await server.Client.RankAsync(sample.Request(5, seed: 1))).Version);
-            Assert.Equal(2, (await server.Control.UnpinAsync(new())).Current);
+            // Version 3 was in service too: there is a copy of it.
+            await server.Control.UnpinAsync(new());
+            await server.ServesAsync(3);
         }
     }
 
