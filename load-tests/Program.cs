@@ -1,6 +1,7 @@
 using System.CommandLine;
 using KdServing.LoadTests.Chaos;
 using KdServing.LoadTests.Demo;
+using KdServing.LoadTests.Kills;
 using KdServing.LoadTests.Load;
 using KdServing.LoadTests.Teaching;
 using KdServing.LoadTests.Traffic;
@@ -13,6 +14,7 @@ var root = new RootCommand("Load tests, teacher and traffic replay, and the demo
     RankCommand.Create(),
     LoadCommand.Create(),
     ChaosCommand.Create(),
+    VerifyKillsCommand.Create(),
 };
 
 const int BadArguments = 2;

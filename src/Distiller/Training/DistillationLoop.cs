@@ -93,6 +93,11 @@ public sealed class DistillationLoop : IDisposable
         await StopAsync();
     }
 
+    /// <summary>
+    /// Waits for what still runs beside a loop that ended by an exception: its folders are its own until then. Throws what that ended with.
+    /// </summary>
+    public Task QuietAsync() => Task.WhenAll(publisher.FinishAsync(), checkpointing.FinishAsync());
+
     public void Dispose() => trainer.Dispose();
 
     private async Task LearnAsync(IReadOnlyList<SourcedEntry> entries, CancellationToken stop)
