@@ -1,6 +1,6 @@
 using Grpc.Core;
 using KdServing.Contracts;
-using KdServing.Serving;
+using KdServing.Serving.Transport;
 using KdServing.Serving.Wire;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -21,10 +21,11 @@ internal static class NoopServer
         builder.WebHost.UseKestrelCore();
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
-            Transport.Configure(kestrel);
+            RankingTransport.Configure(kestrel);
             kestrel.Listen(System.Net.IPAddress.Loopback, port, l => l.Protocols = HttpProtocols.Http2);
         });
         builder.Services.AddRoutingCore();
+        RankingTransport.AddTo(builder.Services);
         builder.Services.AddGrpc();
         builder.Services.AddSingleton<NoopRanking>();
         await using var app = builder.Build();

@@ -7,6 +7,7 @@ using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
 using KdServing.Serving.Reflection;
 using KdServing.Serving.Status;
+using KdServing.Serving.Transport;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -150,6 +151,7 @@ public sealed class ServingHost : IAsyncDisposable
         ConfigureKestrel(builder, options);
         builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = options.StopTimeout);
         builder.Services.AddRoutingCore();
+        RankingTransport.AddTo(builder.Services);
         builder.Services.AddGrpc();
         AddParts(builder.Services, options, runtime, thread, redis);
         if (options.Catalog is not null)
@@ -232,7 +234,7 @@ public sealed class ServingHost : IAsyncDisposable
         kestrel.Listen(address, options.Port, l => l.Protocols = HttpProtocols.Http2);
         if (options.HttpPort is { } http)
             kestrel.Listen(address, http, l => l.Protocols = HttpProtocols.Http1);
-        Transport.Configure(kestrel);
+        RankingTransport.Configure(kestrel);
     });
 
     private static void ConfigureLogging(ILoggingBuilder logging, Action<ILoggingBuilder>? replacement)

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -76,6 +77,7 @@ public sealed unsafe class EmbeddingTable : IDisposable
 
     /// <summary>Copies rows to where they are <paramref name="toStride"/> floats apart. No bounds check.</summary>
     /// <param name="rows">Row numbers, <paramref name="rowsStride"/> apart.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void CopyRows(int* rows, nint rowsStride, int count, float* to, nint toStride)
     {
         var (width, shift, mask) = (Shape.Width, this.shift, this.mask);
@@ -88,6 +90,7 @@ public sealed unsafe class EmbeddingTable : IDisposable
 
     /// <summary>Asks for rows ahead of their use: they lie anywhere in memory, and the first touch of one takes as long as hundreds of products.</summary>
     /// <param name="rows">Row numbers, <paramref name="rowsStride"/> apart.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void PrefetchRows(int* rows, nint rowsStride, int count)
     {
         if (!Sse.IsSupported)
@@ -106,6 +109,7 @@ public sealed unsafe class EmbeddingTable : IDisposable
     }
 
     // Rows are 4 to 64 floats: a call of memmove costs more than their copy.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Copy(float* from, float* to, int width)
     {
         var d = 0;

@@ -32,7 +32,7 @@ public static class ColumnReader
         switch (column.ValuesCase)
         {
             case Column.ValuesOneofCase.RawInt64 when feature.Kind != FeatureKind.Vocabulary:
-                HashRows(MemoryMarshal.Cast<byte, long>(column.RawInt64.Span), feature, tableRows);
+                FeatureHash.Rows(MemoryMarshal.Cast<byte, long>(column.RawInt64.Span), feature.HashSeed, feature.Buckets, tableRows);
                 break;
             case Column.ValuesOneofCase.RawInt64:
                 var raw = MemoryMarshal.Cast<byte, long>(column.RawInt64.Span);
@@ -80,13 +80,6 @@ public static class ColumnReader
         }
         for (var r = 0; r < values.Length; r++)
             values[r] = column.Floats.Value[r];
-    }
-
-    private static void HashRows(ReadOnlySpan<long> ids, Feature feature, Span<int> tableRows)
-    {
-        var (seed, buckets) = (feature.HashSeed, feature.Buckets);
-        for (var r = 0; r < tableRows.Length; r++)
-            tableRows[r] = FeatureHash.Row(ids[r], seed, buckets);
     }
 
     /// <summary>Normalised values of a numeric column, <paramref name="stride"/> floats apart.</summary>

@@ -16,6 +16,7 @@ internal static unsafe class DenseDots
     /// <param name="width">A multiple of 16, at most the stride; the padding of either side is zero.</param>
     /// <param name="weights">[targets, <paramref name="width"/>].</param>
     /// <param name="isAdded">Adds to what the logits hold.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(float* from, nint fromStride, int rows, int width, float* weights, float* bias, int targets, float* logits, bool isAdded)
     {
         for (var t = 0; t < targets; t++)
@@ -31,6 +32,7 @@ internal static unsafe class DenseDots
 
     /// <summary>As above, for rows that lie anywhere.</summary>
     /// <param name="rows">Address of each row; the next ones are fetched ahead.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(ReadOnlySpan<nint> rows, int width, float* weights, float* bias, int targets, float* logits, bool isAdded)
     {
         for (var r = 0; r < rows.Length; r++)

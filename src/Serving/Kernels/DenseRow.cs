@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace KdServing.Serving.Kernels;
@@ -8,6 +9,7 @@ internal static unsafe class DenseRow
     /// <summary>to = [relu](from·Wᵀ + b).</summary>
     /// <param name="from">[Inputs].</param>
     /// <param name="to">[Stride].</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(PackedLayer layer, float* from, float* to, bool relu)
     {
         var b = layer.Panels;

@@ -21,6 +21,7 @@ internal static unsafe class Gathering
 
     private const int CacheLine = 64;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(void* row, int bytes)
     {
         if (!Sse.IsSupported)
@@ -33,6 +34,7 @@ internal static unsafe class Gathering
     /// <param name="vectors">Addresses of the vectors, <paramref name="width"/> floats each in the format given.</param>
     /// <param name="addend">[width] floats.</param>
     /// <param name="to">[vectors, <paramref name="stride"/>]; floats up to the next multiple of 16, as far as the stride has them, are zeroed.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void AddTo(ReadOnlySpan<nint> vectors, ItemVectorFormat format, int width, float* addend, float* to, nint stride, bool relu)
     {
         var bytes = width * (format == ItemVectorFormat.Float32 ? sizeof(float) : sizeof(ushort));
@@ -50,6 +52,7 @@ internal static unsafe class Gathering
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void AddRow(float* vector, int width, float* addend, float* to, float floor)
     {
         var i = 0;
@@ -59,6 +62,7 @@ internal static unsafe class Gathering
             to[i] = Floor(vector[i] + addend[i], floor);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void AddRow(ushort* vector, int width, float* addend, float* to, float floor)
     {
         var i = 0;
@@ -79,5 +83,6 @@ internal static unsafe class Gathering
         ? Avx512F.Max(Vector512.Create(floor), value)
         : Vector512.Max(Vector512.Create(floor), value);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float Floor(float value, float floor) => value < floor ? floor : value;
 }

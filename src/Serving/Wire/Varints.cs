@@ -1,5 +1,8 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace KdServing.Serving.Wire;
 
@@ -7,8 +10,9 @@ namespace KdServing.Serving.Wire;
 /// <remarks>https://protobuf.dev/programming-guides/encoding/#varints: seven bits a byte, the least first, the high bit set on all but the last.</remarks>
 internal ref struct Varints(ReadOnlySpan<byte> packed)
 {
-    private const ulong ContinuationOfThree = 0x808080;
-    private const ulong ThreeBytes = 0x008080;
+    private const ulong SevenBitsAByte = 0x7F7F_7F7F_7F7F_7F7F;
+    private const int MaxBytes = 10;
+    private const int WindowBytes = 64;
 
     private readonly ReadOnlySpan<byte> packed = packed;
     private int position;
@@ -24,28 +28,28 @@ internal ref struct Varints(ReadOnlySpan<byte> packed)
         return count;
     }
 
-    /// <returns>False when the list is at its end or cut short, or a value has more than ten bytes.</returns>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public bool TryRead(out long value)
+    /// <summary>Reads exactly so many values.</summary>
+    /// <returns>False when the list ends before, or a value has more than ten bytes.</returns>
+    public bool TryRead(scoped Span<long> values)
     {
-        // Three bytes hold ids up to two million, the usual length: one load and no loop.
-        if (packed.Length - position >= sizeof(uint))
+        var read = 0;
+        while (read < values.Length)
         {
-            ulong word = Unsafe.ReadUnaligned<uint>(ref Unsafe.Add(ref MemoryMarshal.GetReference(packed), position));
-            if ((word & ContinuationOfThree) == ThreeBytes)
-            {
-                position += 3;
-                value = (long)((word & 0x7F) | ((word & 0x7F00) >> 1) | ((word & 0x7F0000) >> 2));
-                return true;
-            }
+            if (Bmi2.X64.IsSupported && packed.Length - position >= WindowBytes && ReadWindow(values[read..]) is var some and > 0)
+                read += some;
+            else if (TryRead(out values[read]))
+                read++;
+            else
+                return false;
         }
-        return TryReadSlowly(out value);
+        return true;
     }
 
-    private bool TryReadSlowly(out long value)
+    /// <inheritdoc cref="TryRead(Span{long})"/>
+    public bool TryRead(out long value)
     {
         var bits = 0UL;
-        for (var shift = 0; shift < 70 && position < packed.Length; shift += 7)
+        for (var shift = 0; shift < 7 * MaxBytes && position < packed.Length; shift += 7)
         {
             var b = packed[position++];
             bits |= (ulong)(b & 0x7F) << shift;
@@ -57,5 +61,27 @@ internal ref struct Varints(ReadOnlySpan<byte> packed)
         }
         value = 0;
         return false;
+    }
+
+    // The ends of all values of 64 bytes are found at once, so that no value waits for the length of the one before it; a value of up to
+    // eight bytes is a load, a gathering of its bits and a cut. Stops before a longer one.
+    private int ReadWindow(scoped Span<long> values)
+    {
+        ref var window = ref Unsafe.Add(ref MemoryMarshal.GetReference(packed), position);
+        var ends = ~Vector512.LoadUnsafe(ref window).ExtractMostSignificantBits();
+        var (read, start) = (0, 0);
+        // The last eight bytes of the window are loaded from only as a value's beginning, which ends inside: the load must, too.
+        for (; ends != 0 && read < values.Length && start <= WindowBytes - sizeof(ulong); ends &= ends - 1)
+        {
+            var end = BitOperations.TrailingZeroCount(ends);
+            var bytes = end - start + 1;
+            if (bytes > sizeof(ulong))
+                break;
+            var word = Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref window, start));
+            values[read++] = (long)Bmi2.X64.ZeroHighBits(Bmi2.X64.ParallelBitExtract(word, SevenBitsAByte), (ulong)(7 * bytes));
+            start = end + 1;
+        }
+        position += start;
+        return read;
     }
 }

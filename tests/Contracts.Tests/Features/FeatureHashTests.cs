@@ -61,4 +61,18 @@ public sealed class FeatureHashTests
         // Independent tables: 100,000 / 1000² expected.
         Assert.InRange(both, 0, 3);
     }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(100_000)]
+    [InlineData(int.MaxValue)]
+    public void Many_ids_get_the_rows_they_get_one_by_one(int buckets)
+    {
+        var random = new Random(1);
+        long[] ids = [0, -1, long.MinValue, long.MaxValue, .. Enumerable.Range(0, 33).Select(_ => random.NextInt64(long.MinValue, long.MaxValue))];
+        var seed = FeatureHash.Seed("table");
+        var rows = new int[ids.Length];
+        FeatureHash.Rows(ids, seed, buckets, rows);
+        Assert.Equal(ids.Select(id => FeatureHash.Row(id, seed, buckets)), rows);
+    }
 }

@@ -59,7 +59,7 @@ public sealed class RankCallTests
         using var sample = new SampleStudent("mlp");
         using var versions = new LoadedVersions(sample, count: 1);
         var (good, random, accepted) = (sample.Request(3, seed: 1).ToByteArray(), new Random(1), 0);
-        for (var i = 0; i < 3000; i++)
+        for (var i = 0; i < 1200; i++)
         {
             var bytes = good.ToArray();
             switch (i % 3)
@@ -77,7 +77,7 @@ public sealed class RankCallTests
             }
             accepted += RequireSame(versions[1], bytes) ? 1 : 0;
         }
-        Assert.InRange(accepted, 50, 2950);
+        Assert.InRange(accepted, 20, 1180);
     }
 
     [Fact]
@@ -115,6 +115,27 @@ public sealed class RankCallTests
         Assert.False(varints.TryRead(out _));
         Assert.False(new Varints([0x80, 0x80]).TryRead(out _));
         Assert.False(new Varints([.. Enumerable.Repeat((byte)0x80, 11), 0]).TryRead(out _));
+    }
+
+    [Fact]
+    public void Many_varints_are_read_at_once()
+    {
+        var random = new Random(1);
+        for (var trial = 0; trial < 50; trial++)
+        {
+            var bits = random.Next(1, 65);
+            long[] values = [.. Enumerable.Range(0, 700).Select(_ => (long)((ulong)random.NextInt64(long.MinValue, long.MaxValue) >> (64 - (trial % 2 == 0 ? bits : random.Next(1, 65)))))];
+            var message = new Int64Values { Value = { values } }.ToByteArray().AsSpan();
+            var packed = message[(message.Length - values.Sum(v => CodedOutputStream.ComputeInt64Size(v)))..];
+            var varints = new Varints(packed);
+            var (first, rest) = (new long[100], new long[600]);
+            Assert.True(varints.TryRead(first));
+            Assert.True(varints.TryRead(rest));
+            Assert.True(varints.IsAtEnd);
+            Assert.Equal(values, (long[])[.. first, .. rest]);
+            var cut = new Varints(packed[..^1]);
+            Assert.False(cut.TryRead(new long[700]));
+        }
     }
 
     private static bool RequireSame(Servable servable, byte[] bytes)

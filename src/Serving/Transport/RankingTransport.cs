@@ -1,0 +1,25 @@
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace KdServing.Serving.Transport;
+
+/// <summary>How HTTP/2 carries ranking requests; what benchmarks of the gRPC layer alone use too. Figures: ADR 9.</summary>
+public static class RankingTransport
+{
+    private const int Kilobyte = 1024;
+
+    /// <summary>Replaces the 4 KiB blocks a connection reads into by larger ones.</summary>
+    public static void AddTo(IServiceCollection services) => services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>();
+
+    /// <summary>Sets the limits of a server that gets many requests of up to some 100 KB over few connections.</summary>
+    public static void Configure(KestrelServerOptions kestrel)
+    {
+        kestrel.AddServerHeader = false;
+        // A request of 1,000 candidates is some 100 KB: windows that hold several, so that one connection is not the limit.
+        kestrel.Limits.Http2.InitialConnectionWindowSize = 8 * Kilobyte * Kilobyte;
+        kestrel.Limits.Http2.InitialStreamWindowSize = Kilobyte * Kilobyte;
+        // A request in one frame wakes its handler once, not once every 16 KiB.
+        kestrel.Limits.Http2.MaxFrameSize = 256 * Kilobyte;
+        kestrel.Limits.Http2.MaxStreamsPerConnection = 512;
+    }
+}
