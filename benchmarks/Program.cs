@@ -13,8 +13,8 @@ switch (args)
         return KdServing.Benchmarks.Training.TrainingComparison.Run(args[1..]);
     case [PeersCommand.Verb, ..]:
         return await new RootCommand("Benchmarks.") { PeersCommand.Create() }.Parse(args).InvokeAsync();
-    case [CatalogCommand.Verb, ..]:
-        return await new RootCommand("Benchmarks.") { CatalogCommand.Create() }.Parse(args).InvokeAsync();
+    case [CatalogCommand.Verb or CatalogQualityCommand.Verb, ..]:
+        return await new RootCommand("Benchmarks.") { CatalogCommand.Create(), CatalogQualityCommand.Create() }.Parse(args).InvokeAsync();
     case [NoopServer.Verb, var port]:
         await NoopServer.RunAsync(int.Parse(port, CultureInfo.InvariantCulture));
         return 0;

@@ -17,6 +17,7 @@ public static class DemoCommand
         var candidates = new Option<int>("--candidates") { Description = "Candidates a request.", DefaultValueFactory = _ => 500 };
         var folder = new Option<string?>("--folder") { Description = "Where the run keeps its files; replaced at start. Default: .kd/demo." };
         var plain = new Option<bool>("--plain") { Description = "A line every few seconds instead of the live screen." };
+        var catalog = new Option<bool>("--catalog") { Description = "Items are put into Serving's catalog over Redis, and requests name their candidates by id." };
         device.AcceptOnlyFromAmong("cpu", "cuda", "auto");
         Positive(seconds);
         Positive(candidates);
@@ -24,12 +25,12 @@ public static class DemoCommand
 
         var command = new Command("demo", "The main job, whole: Redis, teacher, Distiller, Serving and ranking traffic, with a live view and a summary.")
         {
-            seconds, data, device, report, rate, candidates, folder, plain,
+            seconds, data, device, report, rate, candidates, folder, plain, catalog,
         };
         command.SetAction((parsed, cancellation) => RunAsync(new(
             parsed.GetValue(data), parsed.GetValue(seconds), parsed.GetValue(rate), parsed.GetValue(candidates), parsed.GetValue(device)!,
             parsed.GetValue(report), parsed.GetValue(folder) ?? Path.Combine(Installation.Root, ".kd", "demo"),
-            parsed.GetValue(plain) || Console.IsOutputRedirected), cancellation));
+            parsed.GetValue(plain) || Console.IsOutputRedirected, parsed.GetValue(catalog)), cancellation));
         return command;
     }
 

@@ -34,6 +34,8 @@ internal sealed class DemoFolder : IDisposable
 
     public string DistillerState => Path.Combine(Root, "distiller");
 
+    public string Catalog => Path.Combine(Root, "catalog");
+
     public string Logs => Path.Combine(Root, "logs");
 
     public string TeacherStatus => Path.Combine(Root, "teacher.json");

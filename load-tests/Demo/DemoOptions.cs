@@ -7,5 +7,6 @@ namespace KdServing.LoadTests.Demo;
 /// <param name="Candidates">Candidates a request.</param>
 /// <param name="Device">cpu, cuda or auto.</param>
 /// <param name="Folder">Where the run keeps its Redis, repository, state and logs; replaced at start.</param>
+/// <param name="Catalog">Requests name their candidates by id; their items are put into Serving's catalog over Redis.</param>
 public sealed record DemoOptions(string? Data, int Seconds, double Rate, int Candidates, string Device, string? ReportPath,
-    string Folder, bool Plain);
+    string Folder, bool Plain, bool Catalog = false);

@@ -29,6 +29,7 @@ internal sealed class DemoProcesses(DemoOptions options, DemoDataset dataset, De
     [
         "dotnet", Installation.Serving, "--repository", folder.Repository, "--model", Model, "--redis", RedisAddress,
         "--port", Text(servingPort), "--http-port", Text(statusPort), "--device", options.Device,
+        .. (string[])(options.Catalog ? ["--catalog", folder.Catalog] : []),
     ]);
 
     public ChildSpec Distiller => new("distiller", DistillerNiceness, folder.Log("distiller"),
@@ -49,7 +50,7 @@ internal sealed class DemoProcesses(DemoOptions options, DemoDataset dataset, De
         HasFinished = () => StatusFile.Read(folder.TeacherStatus).Text("phase") == "done",
     };
 
-    private string RedisAddress => $"127.0.0.1:{RedisPort}";
+    public string RedisAddress => $"127.0.0.1:{RedisPort}";
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

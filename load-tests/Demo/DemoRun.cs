@@ -58,7 +58,8 @@ internal sealed class DemoRun(DemoOptions options)
         parts.Start(processes.Teacher);
 
         using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(2) };
-        await using var traffic = new DemoTraffic(options, dataset, processes.ServingAddress);
+        using var items = options.Catalog ? new CatalogItems(processes.RedisAddress, dataset.Schema) : null;
+        await using var traffic = new DemoTraffic(options, dataset, processes.ServingAddress, items);
         var positions = new VersionPositions(new(folder.Repository), dataset.Schema.Name);
         var look = new Look(folder, http, processes.ServingStatusAddress);
 
@@ -89,9 +90,16 @@ internal sealed class DemoRun(DemoOptions options)
         await UntilAsync(() => traffic.Figures.Versions.Any(v => v.Version == newest), TimeSpan.FromSeconds(15), $"version {newest} to answer a request", required: false);
         await traffic.StopAsync();
         await look.RefreshAsync();
+        if (items is not null)
+        {
+            Say(string.Create(CultureInfo.InvariantCulture,
+                $"item catalog: {items.Put:N0} items put over Redis; of {traffic.Figures.Requests * options.Candidates:N0} candidates {Catalogued("unknown_candidates"):N0} came before their item and {Catalogued("encoded_by_requests"):N0} were encoded inside their request"));
+        }
         Enter(DemoPhase.Done);
         show(State(look, traffic));
         return ReportBuilder.Build(options, dataset, positions, look, traffic, produced, rssStart, parts.Restarts);
+
+        long Catalogued(string figure) => look.Serving.Count("catalog", "figures", figure);
 
         async Task UntilAsync(Func<bool> done, TimeSpan patience, string what, bool required = true)
         {

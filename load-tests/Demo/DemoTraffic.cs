@@ -13,20 +13,23 @@ internal sealed class DemoTraffic : IAsyncDisposable
     private RankingTraffic? traffic;
     private Task running = Task.CompletedTask;
 
-    public DemoTraffic(DemoOptions options, DemoDataset dataset, Uri address)
+    /// <param name="items">Puts the requests' items into the catalog and names them by id; null: requests bring their features.</param>
+    public DemoTraffic(DemoOptions options, DemoDataset dataset, Uri address, CatalogItems? items)
     {
         channel = GrpcChannel.ForAddress(address);
-        open = eventTimeMs => new RankingTraffic(
-            new Ranking.RankingClient(channel),
-            RankingRequests.Open(dataset.Reader, new()
+        open = eventTimeMs =>
+        {
+            var requests = RankingRequests.Open(dataset.Reader, new()
             {
                 Candidates = options.Candidates,
                 Model = dataset.Schema.Name,
                 SchemaFingerprint = dataset.Schema.Fingerprint,
                 FollowEventTimeMs = eventTimeMs,
                 FromEventTimeMs = eventTimeMs(),
-            }),
-            new() { RatePerSecond = options.Rate });
+            });
+            return new(new Ranking.RankingClient(channel), items is null ? requests : requests with { Next = offset => items.ById(requests.Next(offset)) },
+                new() { RatePerSecond = options.Rate });
+        };
     }
 
     public bool Started { get; private set; }

@@ -32,11 +32,12 @@ internal static class CatalogRequest
     }
 
     /// <summary>The items of some requests as batches for the catalog: each id once, with its static features.</summary>
-    public static IEnumerable<ItemBatch> Items(IReadOnlyList<RankRequest> requests, string idFeature, FeatureSchema schema)
+    /// <param name="known">Ids left out; those found are added. Null: none.</param>
+    public static IEnumerable<ItemBatch> Items(IReadOnlyList<RankRequest> requests, string idFeature, FeatureSchema schema, HashSet<long>? known = null)
     {
         var features = schema.Item.Features.Select(f => f.Name).ToArray();
         var batch = Begin();
-        var seen = new HashSet<long>();
+        var seen = known ?? [];
         foreach (var request in requests)
         {
             var ids = Integers(request.Item.First(c => c.Name == idFeature));

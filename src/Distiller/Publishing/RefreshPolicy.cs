@@ -14,6 +14,12 @@ public sealed record RefreshPolicy
     /// <summary>One version in so many is a base (whole tables, portable graph); the others carry changed rows only.</summary>
     public int BaseEvery { get; init; } = 20;
 
+    /// <summary>
+    /// The item encoder of a delta is that of its base: only bases move its dense weights. A server's item catalog then encodes again
+    /// just the items whose embedding rows a delta changes. Training itself is not touched.
+    /// </summary>
+    public bool FreezeItemTower { get; init; }
+
     /// <summary>Bases kept, each with its deltas; what is older is removed when a new base is published.</summary>
     public int KeepBases { get; init; } = 3;
 

@@ -11,7 +11,11 @@ public sealed record DenseLayer(float[] Weight, float[]? Bias, int Inputs, int O
 /// The dense part of a student as plain arrays: what the exporter writes and what a checkpoint keeps. Everything sparse (the
 /// embedding rows) is outside.
 /// </summary>
-public abstract record DenseStudent(StudentSignature Signature);
+public abstract record DenseStudent(StudentSignature Signature)
+{
+    /// <summary>This student with the item encoder of another of the same shape.</summary>
+    public abstract DenseStudent WithItemEncoderOf(DenseStudent other);
+}
 
 /// <summary>
 /// Family <c>mlp</c> (COLD-like, arXiv:2007.16122): the first layer over [user; item; live] is three products, so that the
@@ -24,7 +28,11 @@ public abstract record DenseStudent(StudentSignature Signature);
 /// </remarks>
 /// <param name="Live">Null when the schema has no live or cross features.</param>
 public sealed record DenseMlp(StudentSignature Signature, DenseLayer User, DenseLayer Item, DenseLayer? Live,
-    IReadOnlyList<DenseLayer> Hidden, DenseLayer Output) : DenseStudent(Signature);
+    IReadOnlyList<DenseLayer> Hidden, DenseLayer Output) : DenseStudent(Signature)
+{
+    /// <inheritdoc/>
+    public override DenseStudent WithItemEncoderOf(DenseStudent other) => this with { Item = ((DenseMlp)other).Item };
+}
 
 /// <summary>Family <c>two_tower</c> (DSSM-like): a tower a side, a weighted inner product a target, live features beside it.</summary>
 /// <remarks>
@@ -34,4 +42,8 @@ public sealed record DenseMlp(StudentSignature Signature, DenseLayer User, Dense
 /// <param name="Combine">[T, D] with bias [T].</param>
 /// <param name="LiveNet">relu between the layers, none after the last; empty when the schema has no live or cross features.</param>
 public sealed record DenseTwoTower(StudentSignature Signature, IReadOnlyList<DenseLayer> UserTower,
-    IReadOnlyList<DenseLayer> ItemTower, DenseLayer Combine, IReadOnlyList<DenseLayer> LiveNet) : DenseStudent(Signature);
+    IReadOnlyList<DenseLayer> ItemTower, DenseLayer Combine, IReadOnlyList<DenseLayer> LiveNet) : DenseStudent(Signature)
+{
+    /// <inheritdoc/>
+    public override DenseStudent WithItemEncoderOf(DenseStudent other) => this with { ItemTower = ((DenseTwoTower)other).ItemTower };
+}

@@ -17,6 +17,7 @@ public sealed class Trainer : IDisposable
     private readonly FeatureSchema schema;
     private readonly string model;
     private readonly double? frozenAfterSeconds;
+    private readonly bool freezesItemTower;
     private readonly IReadOnlyList<string> streams;
     private readonly FeatureBatch golden;
     private readonly Queue<TeacherRecord> recent = new();
@@ -27,6 +28,7 @@ public sealed class Trainer : IDisposable
     public Trainer(FeatureSchema schema, StudentConfig student, DistillerConfig config, IReadOnlyList<string> streams, VersionWriter writer, double? frozenAfterSeconds)
     {
         (this.schema, this.streams, this.frozenAfterSeconds, model, Writer) = (schema, streams, frozenAfterSeconds, config.Model!, writer);
+        freezesItemTower = config.Refresh.FreezeItemTower;
         Configuration = TrainingConfiguration.Hash(schema, student, config);
         Cohort = new(schema, student, config);
         GateSet = new(config.Gate.Window);
@@ -104,9 +106,12 @@ public sealed class Trainer : IDisposable
     {
         var student = Cohort.Student;
         var dense = student.Student.ToDense();
+        // The newest published version has its base's item encoder, by the same rule.
+        if (freezesItemTower && !plan.IsBase && Cohort.Published.Newest is { } newest)
+            dense = dense.WithItemEncoderOf(newest.Module.ToDense());
         var changes = Changes.TakeForVersion();
         var rows = student.Embeddings.Tables.Select(t => changes[IndexOf(t)]).ToList();
-        var draft = VersionDraft.Take(schema, student.Embeddings.Tables, rows, dense, Golden(), Origin());
+        var draft = VersionDraft.Take(schema, student.Embeddings.Tables, rows, dense, Golden(dense), Origin());
         return (draft, new FrozenStudent(plan.Version, dense, [.. draft.Tables.Select(t => t.Fork())]));
     }
 
@@ -162,14 +167,15 @@ public sealed class Trainer : IDisposable
         return new(Progress.PositionVector, Progress.WatermarkMs, Progress.TeacherVersions.ToDictionary(), Progress.Counters.Learned, named);
     }
 
-    private GoldenBatch Golden()
+    private GoldenBatch Golden(DenseStudent dense)
     {
         golden.Clear();
         foreach (var record in recent)
             golden.AddFeatures(record.User, record.Item, record.Privileged, record.CandidateCount);
         var targets = schema.Targets.Count;
         var logits = new float[golden.Candidates * targets];
-        Cohort.Student.Score(golden, logits);
+        using var published = Student.Create(dense);
+        Learner.Score(published, Cohort.Student.Embeddings.Tables, golden, logits);
         return Publishing.GoldenRequests.Batch(recent.Select((r, u) =>
             (Publishing.GoldenRequests.From(r, model), logits[(golden.Starts[u] * targets)..(golden.Starts[u + 1] * targets)])));
     }

@@ -61,6 +61,31 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
         Assert.Equal(Weights(folder["other-state"]), Weights(State));
     }
 
+    // Every second version is a base: the item encoder's file is the same within a base and its deltas, and another one with the next base.
+    [Fact]
+    public async Task A_frozen_item_tower_moves_on_bases_only()
+    {
+        await WriteAsync(0, 3000);
+
+        await RunAsync(refresh: """{ "records": 300, "seconds": null, "base_every": 2, "freeze_item_tower": true }""");
+
+        var repository = new ModelRepository(Repository);
+        var versions = repository.Versions(model).Select(v => repository.Manifest(model, v)).ToList();
+        Assert.Contains(versions, v => v.Kind == VersionKind.Delta);
+        Assert.True(versions.Count(v => v.Kind == VersionKind.Base) >= 2, $"{versions.Count} versions");
+        foreach (var version in versions)
+        {
+            var itsBase = versions.Single(v => v.Version == version.BaseVersion);
+            Assert.Equal(Sha(itsBase, StudentSignature.ItemEncoderFile), Sha(version, StudentSignature.ItemEncoderFile));
+            if (version != itsBase)
+                Assert.NotEqual(Sha(itsBase, StudentSignature.HeadFile), Sha(version, StudentSignature.HeadFile));
+        }
+        var bases = versions.Where(v => v.Kind == VersionKind.Base).ToList();
+        Assert.Equal(bases.Count, bases.Select(b => Sha(b, StudentSignature.ItemEncoderFile)).Distinct().Count());
+
+        static string Sha(VersionManifest manifest, string file) => manifest.Files[file].Sha256;
+    }
+
     [Fact]
     public async Task What_can_not_be_read_becomes_a_dead_letter_and_the_rest_is_learned()
     {
@@ -293,10 +318,10 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
     private Task AppendAsync(params object[] fields) => redis.Database.ExecuteAsync("XADD", [Keys.Logits, "*", .. fields]);
 
     private async Task<JsonElement> RunAsync(double? untilIdleSeconds = 0.7, double checkpointSeconds = 0.3, string? state = null, string? repository = null,
-        FeatureSchema? schema = null, int shards = 1, bool acceptLoss = false, CancellationToken stop = default)
+        FeatureSchema? schema = null, int shards = 1, bool acceptLoss = false, string refresh = """{ "seconds": 0.3 }""", CancellationToken stop = default)
     {
         var config = DistillerConfig.Parse($$"""
-            { "model": "{{model}}", "shards": {{shards}}, "batch_records": 16, "idle_seconds": 0.3, "refresh": { "seconds": 0.3 }, "checkpoint": { "every_seconds": {{checkpointSeconds}} },
+            { "model": "{{model}}", "shards": {{shards}}, "batch_records": 16, "idle_seconds": 0.3, "refresh": {{refresh}}, "checkpoint": { "every_seconds": {{checkpointSeconds}} },
               "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "ranker/click" } ] }
             """);
         using var loop = new DistillationLoop(schema ?? Impressions.Schema, StudentConfig.Parse(Student), config,
