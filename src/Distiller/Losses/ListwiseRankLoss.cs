@@ -16,6 +16,12 @@ public sealed record ListwiseRankBlock
     /// </summary>
     public bool LabelIsLogits { get; init; }
 
+    /// <summary>
+    /// Only the teacher's first so many of a session are targets, renormalised; the student's softmax stays over all. For teachers that
+    /// store their highest logits only (arXiv:1904.01624). Null: all. Needs <see cref="LabelIsLogits"/>. Ours.
+    /// </summary>
+    public int? LabelTopK { get; init; }
+
     public string? TransformFn { get; init; }
 
     public bool ScaleLogits { get; init; }
@@ -32,6 +38,8 @@ public sealed class ListwiseRankLoss(KdLossConfig config, ListwiseRankBlock bloc
         var block = config.Block<ListwiseRankBlock>(BlockName, field);
         var session = RequireList(config, field, BlockName, block.SessionName, block.Temperature);
         RequirePlain(block.TransformFn, block.ScaleLogits, $"{field}.{BlockName}");
+        Require(block.LabelTopK is null or >= 1, $"{field}.{BlockName}.label_top_k", block.LabelTopK ?? 0, "must be 1 or more");
+        Require(block.LabelTopK is null || block.LabelIsLogits, $"{field}.{BlockName}.label_top_k", block.LabelTopK ?? 0, "needs label_is_logits true: only a softmax can be renormalised");
         RequireLogits(config, field);
         return new ListwiseRankLoss(config, block, session);
     }
@@ -41,6 +49,15 @@ public sealed class ListwiseRankLoss(KdLossConfig config, ListwiseRankBlock bloc
     public override string LabelIsLogitsField => $"{BlockName}.label_is_logits";
 
     protected override Tensor Targets(LossInput input) => block.LabelIsLogits
-        ? functional.softmax(input.Sessions.Pad(input.Teacher, Absent).div(Temperature), 1)
+        ? functional.softmax(Kept(input).div(Temperature), 1)
         : input.Sessions.Pad(input.Teacher, 0);
+
+    private Tensor Kept(LossInput input)
+    {
+        var padded = input.Sessions.Pad(input.Teacher, Absent);
+        if (block.LabelTopK is not { } k || k >= input.Sessions.Longest)
+            return padded;
+        var last = padded.topk(k, 1).values.narrow(1, k - 1, 1);
+        return padded.masked_fill(padded.lt(last), Absent);
+    }
 }

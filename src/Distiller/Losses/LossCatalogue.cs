@@ -21,6 +21,7 @@ public static class LossCatalogue
         ["LISTWISE_DISTILL_LOSS"] = ListwiseDistillLoss.Create,
         ["LISTWISE_PROB_LOSS"] = ListwiseProbLoss.Create,
         ["LISTWISE_RANK_LOSS"] = ListwiseRankLoss.Create,
+        ["ORDER_CALIBRATE_LOSS"] = OrderCalibrateLoss.Create,
         ["PAIRWISE_FOCAL_LOSS"] = PairwiseFocalLoss.Create,
         ["PAIRWISE_HINGE_LOSS"] = PairwiseHingeLoss.Create,
         ["PAIRWISE_LOGISTIC_LOSS"] = PairwiseLogisticLoss.Create,
@@ -33,7 +34,7 @@ public static class LossCatalogue
     /// <summary>EasyRec's other loss types. Its own <c>kd</c> refuses most of them too; the rest has no parameters or no meaning there.</summary>
     private static readonly HashSet<string> NotForKd =
     [
-        "CIRCLE_LOSS", "MULTI_SIMILARITY_LOSS", "ORDER_CALIBRATE_LOSS", "SOFTMAX_CROSS_ENTROPY",
+        "CIRCLE_LOSS", "MULTI_SIMILARITY_LOSS", "SOFTMAX_CROSS_ENTROPY",
         "SOFTMAX_CROSS_ENTROPY_WITH_NEGATIVE_MINING", "ZILN_LOSS",
     ];
 

@@ -57,6 +57,18 @@ public enum RocketShare
     Stop,
 }
 
+/// <summary>How two hidden layers of equal width are compared.</summary>
+public enum LayerHintKind
+{
+    None,
+
+    /// <summary>−mean cosine.</summary>
+    Cosine,
+
+    /// <summary>The root of the summed squared differences.</summary>
+    Euclid,
+}
+
 /// <summary><c>rocket</c> block.</summary>
 public sealed record RocketOptions : JointOptions
 {
@@ -65,9 +77,16 @@ public sealed record RocketOptions : JointOptions
 
     public RocketShare Share { get; init; } = RocketShare.Gradient;
 
+    /// <summary>A hint on hidden layers, too: the student's last one against the booster's first of equal width.</summary>
+    public LayerHintKind FeatureHint { get; init; } = LayerHintKind.None;
+
+    /// <summary>Weight of the feature hint; EasyRec has 0.1.</summary>
+    public double FeatureHintWeight { get; init; } = 0.1;
+
     public override void Require(string field, FeatureSchema schema)
     {
         base.Require(field, schema);
+        Checks.NotNegative(FeatureHintWeight, $"{field}.feature_hint_weight");
         Checks.NotNegative(Lambda, $"{field}.lambda");
         if (OwnEmbeddings.Count > 0)
             throw new ContractException($"{field}.own_embeddings", "has no meaning here: the booster reads the student's lower layers; leave it out");
@@ -204,10 +223,17 @@ public sealed record FeatureHintOptions : VectorOptions
 {
     public double HintWeight { get; init; } = 0.01;
 
+    /// <summary>Weight of each dimension of the teacher's vectors; null: all 1.</summary>
+    public IReadOnlyList<double>? DimensionWeights { get; init; }
+
     public override void Require(string field, FeatureSchema schema)
     {
         base.Require(field, schema);
         Checks.NotNegative(HintWeight, $"{field}.hint_weight");
+        foreach (var weight in DimensionWeights ?? [])
+            Checks.NotNegative(weight, $"{field}.dimension_weights");
+        if (DimensionWeights is not null && DimensionWeights.Count != TeacherWidth)
+            throw new ContractException($"{field}.dimension_weights", $"lists {DimensionWeights.Count} weights for vectors of width {TeacherWidth}; give one a dimension");
     }
 }
 
@@ -258,6 +284,9 @@ public sealed record RelationOptions : VectorOptions
 
     /// <summary>htd, de: steps until then.</summary>
     public long GumbelSteps { get; init; } = 5000;
+
+    /// <summary>info_nce: contrast all 2n vectors of both sides (NCE of CL4SRec) instead of the student's against the teacher's.</summary>
+    public bool BothSides { get; init; }
 
     /// <summary>info_nce: divides the cosines.</summary>
     public double Temperature { get; init; } = 0.1;

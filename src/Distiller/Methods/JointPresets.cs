@@ -14,7 +14,11 @@ internal static class JointPresets
                 ReadsPrivileged = o.Privileged,
                 StopsAtLower = o.Share == RocketShare.Stop,
                 SoftLabels = [JointTeacher.Name],
-                Parts = [c => new JointTeacher(c, o.Describe(JointInput.Lower))],
+                Parts =
+                [
+                    c => new JointTeacher(c, o.Describe(JointInput.Lower)),
+                    .. o.FeatureHint == LayerHintKind.None ? [] : (Func<PartContext, MethodPart>[])[_ => LayerHint.Of(o, r)],
+                ],
                 Kd = [.. KdEntry.ForEveryTarget(r.Schema, "hint", new() { LossType = "L2_LOSS", LossWeight = o.Lambda }, JointTeacher.Name)],
             }),
         Preset.OfJoint<PfdOptions>("pfd", "A teacher that sees privileged features, embeddings shared.", "Xu et al. 2020, arXiv:1907.05171",
@@ -57,7 +61,7 @@ internal static class JointPresets
                 };
             }),
         Preset.OfJoint<FeatureHintOptions>("feature_hint", "The student's hidden layer, through a regressor, imitates a teacher's.", "FitNets' hint; Zhu et al. 2020",
-            (o, r) => OnVectors(o, r, c => new FeatureHint(c, o.TeacherWidth, new() { Guided = o.Guided, Weight = o.HintWeight }))),
+            (o, r) => OnVectors(o, r, c => new FeatureHint(c, o.TeacherWidth, new() { Guided = o.Guided, Weight = o.HintWeight, DimensionWeights = o.DimensionWeights }))),
     ];
 
     /// <summary>A recipe whose teacher, joint or streamed, brings logits and hidden vectors.</summary>

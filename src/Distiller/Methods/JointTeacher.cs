@@ -66,8 +66,8 @@ internal sealed class JointTeacher : MethodPart
         using (set_grad_enabled(learns))
         {
             var x0 = Input(step);
-            var hidden = deep.Hidden(x0);
-            var logits = deep.Last(hidden);
+            var hidden = deep.HiddenLayers(x0);
+            var logits = deep.Last(hidden[^1]);
             var x = x0;
             foreach (var layer in cross)
                 x = x0.mul(layer.forward(x)).add(x);
@@ -76,7 +76,8 @@ internal sealed class JointTeacher : MethodPart
             for (var t = 0; t < logits.shape[1] && learns; t++)
                 step.Add($"{Name}_{t}", hard.Value(logits.select(1, t), step.Batch, t, known), options.LossWeight);
             step.AddSoftLabels(Name, new(logits.detach(), known));
-            step.TeacherVectors = new(hidden.detach(), known);
+            step.TeacherLayers = [.. hidden.Select(h => h.detach())];
+            step.TeacherVectors = new(step.TeacherLayers[^1], known);
         }
     }
 

@@ -41,6 +41,9 @@ public sealed record HintOptions
 
     public double Weight { get; init; } = 1;
 
+    /// <summary>Weight of each dimension of the teacher's vectors; null: all 1.</summary>
+    public IReadOnlyList<double>? DimensionWeights { get; init; }
+
     public long FromStep { get; init; }
 
     public long UntilStep { get; init; } = long.MaxValue;

@@ -54,6 +54,9 @@ public sealed class LearningStep
     /// <summary>Seeds what parts and losses sample in this step.</summary>
     public ulong Draw { get; init; }
 
+    /// <summary>A joint teacher's hidden layers in turn, [N, width] each, without gradient; empty without one.</summary>
+    public IReadOnlyList<Tensor> TeacherLayers { get; set; } = [];
+
     /// <summary>A joint teacher's representation of each candidate, or one that the stream brought; null when there is none.</summary>
     public TeacherVectors? TeacherVectors { get; set; }
 
@@ -112,9 +115,12 @@ public sealed class LearningStep
     public Tensor Gather(SparseEmbeddings embeddings, GroupRows rows)
     {
         var matrix = embeddings.Gather(rows);
-        gathered.Add((embeddings, rows, matrix));
+        AddGathered(embeddings, rows, matrix);
         return matrix;
     }
+
+    /// <summary>Notes a matrix that has been gathered, so that its gradient finds its rows.</summary>
+    public void AddGathered(SparseEmbeddings embeddings, GroupRows rows, Tensor matrix) => gathered.Add((embeddings, rows, matrix));
 
     /// <summary>A user matrix [U, W] with a row for each candidate, [N, W].</summary>
     public Tensor PerCandidate(Tensor users)

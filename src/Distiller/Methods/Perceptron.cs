@@ -28,11 +28,15 @@ internal sealed class Perceptron : Module<Tensor, Tensor>
     }
 
     /// <summary>What enters the last layer; [N, hidden[^1]], or the input without hidden layers.</summary>
-    public Tensor Hidden(Tensor input)
+    public Tensor Hidden(Tensor input) => HiddenLayers(input) is [.., var last] ? last : input;
+
+    /// <summary>The hidden layers in turn, after their relu; [N, hidden[k]] each.</summary>
+    public List<Tensor> HiddenLayers(Tensor input)
     {
+        var hidden = new List<Tensor>();
         foreach (var layer in layers.SkipLast(1))
-            input = functional.relu(layer.forward(input));
-        return input;
+            hidden.Add(input = functional.relu(layer.forward(input)));
+        return hidden;
     }
 
     /// <summary>The last layer alone.</summary>

@@ -50,7 +50,10 @@ internal sealed class RelationHint : MethodPart
                 break;
             case RelationKind.InfoNce:
                 var query = Normal(projection!.forward(student.reshape(-1, student.shape[2]))).reshape(teacher.shape);
-                step.Add(Name, Relations.InfoNce(query, Normal(teacher.reshape(-1, teacher.shape[2])).reshape(teacher.shape), sample.Mask, options.Temperature), options.Weight);
+                var key = Normal(teacher.reshape(-1, teacher.shape[2])).reshape(teacher.shape);
+                step.Add(Name, options.BothSides
+                    ? Relations.BothSidesNce(query, key, sample.Mask, options.Temperature)
+                    : Relations.InfoNce(query, key, sample.Mask, options.Temperature), options.Weight);
                 break;
             default:
                 var flat = teacher.reshape(-1, teacher.shape[2]);

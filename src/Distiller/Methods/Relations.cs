@@ -77,6 +77,22 @@ internal static class Relations
         return logits.log_softmax(2).diagonal(0, 1, 2).neg().mul(mask).sum().div(mask.sum());
     }
 
+    /// <summary>
+    /// NCE over both sides (CL4SRec, arXiv:2010.14395): each of the 2n vectors of a session must be nearer to its other view than to all
+    /// the others; mean softmax cross entropy.
+    /// </summary>
+    public static Tensor BothSidesNce(Tensor student, Tensor teacher, Tensor mask, double temperature)
+    {
+        var n = student.shape[1];
+        var views = cat([student, teacher.detach()], 1);
+        var members = cat([mask, mask], 1);
+        var logits = views.matmul(views.transpose(1, 2)).div(temperature)
+            .add(members.sub(1).mul(1e30).unsqueeze(1)).sub(eye(2 * n).to_type(mask.dtype).mul(1e30));
+        var shares = logits.log_softmax(2);
+        var own = shares.narrow(1, 0, n).narrow(2, n, n).diagonal(0, 1, 2).add(shares.narrow(1, n, n).narrow(2, 0, n).diagonal(0, 1, 2));
+        return own.neg().mul(mask).sum().div(mask.sum().mul(2));
+    }
+
     private static Tensor Distances(Tensor vectors, Tensor pairs)
     {
         var squared = vectors.unsqueeze(2).sub(vectors.unsqueeze(1)).square().sum(3);

@@ -74,23 +74,9 @@ public sealed class Learner : IDisposable
     {
         using var scope = NewDisposeScope();
         Phases.Begin();
-        var user = Embeddings.Gather(batch.User);
-        var item = Embeddings.Gather(batch.Item);
-        var live = Student.Signature.LiveWidth == 0 ? null : Embeddings.Gather(batch.Live);
-        Phases.EndGather();
-        var input = Input(batch, user, item, live);
-        var lower = Student.Lower(input);
-        var output = Student.Upper(Method.StopsAtLower ? lower.detach() : lower, input);
-        Floats(output.Logits, logits);
+        var step = Forward(batch);
+        Floats(step.Logits, logits);
         Phases.EndForward();
-        var step = new LearningStep(batch, output.Logits, Adam.Steps)
-        {
-            Input = input,
-            Lower = lower,
-            Hidden = output.Hidden,
-            Embeddings = Embeddings,
-            Draw = FeatureHash.Mix(seed ^ FeatureHash.Mix((ulong)Adam.Steps + 1)),
-        };
         var loss = Method.Loss(step);
         if (loss is null)
             return false;
@@ -101,16 +87,37 @@ public sealed class Learner : IDisposable
         loss.Backward();
         Phases.EndBackward();
         Adam.Step();
-        Embeddings.Accumulate(batch.User, user.grad);
-        Embeddings.Accumulate(batch.Item, item.grad);
-        if (live is not null)
-            Embeddings.Accumulate(batch.Live, live.grad);
         foreach (var (embeddings, rows, matrix) in step.Gathered)
             embeddings.Accumulate(rows, matrix.grad);
         foreach (var (_, embeddings) in AllEmbeddings)
             embeddings.Step();
         Phases.EndApply();
         return true;
+    }
+
+    /// <summary>What the student says of a batch, with everything a method reads; within a dispose scope.</summary>
+    internal LearningStep Forward(FeatureBatch batch)
+    {
+        var user = Embeddings.Gather(batch.User);
+        var item = Embeddings.Gather(batch.Item);
+        var live = Student.Signature.LiveWidth == 0 ? null : Embeddings.Gather(batch.Live);
+        Phases.EndGather();
+        var input = Input(batch, user, item, live);
+        var lower = Student.Lower(input);
+        var output = Student.Upper(Method.StopsAtLower ? lower.detach() : lower, input);
+        var step = new LearningStep(batch, output.Logits, Adam.Steps)
+        {
+            Input = input,
+            Lower = lower,
+            Hidden = output.Hidden,
+            Embeddings = Embeddings,
+            Draw = FeatureHash.Mix(seed ^ FeatureHash.Mix((ulong)Adam.Steps + 1)),
+        };
+        step.AddGathered(Embeddings, batch.User, user);
+        step.AddGathered(Embeddings, batch.Item, item);
+        if (live is not null)
+            step.AddGathered(Embeddings, batch.Live, live);
+        return step;
     }
 
     /// <summary>What it would say now; [N × T] row-major.</summary>

@@ -30,6 +30,8 @@ internal sealed class LossCase
         new("LISTWISE_RANK_LOSS", Block("listwise_rank_loss", [.. Session, "\"label_is_logits\": true", "\"temperature\": 2"])),
         new("LISTWISE_RANK_LOSS probabilities", Block("listwise_rank_loss", Session)),
         new("COPR_LOSS without bids", Block("copr_loss", [.. Session, "\"chunk_size\": 2"])),
+        new("LISTWISE_RANK_LOSS best", Block("listwise_rank_loss", [.. Session, "\"label_is_logits\": true", "\"label_top_k\": 2"])),
+        new("ORDER_CALIBRATE_LOSS", "\"loss_weight\": 1"),
         new("PAIRWISE_FOCAL_LOSS gamma", Block("pairwise_focal_loss", [.. Session, "\"gamma\": 1.5", "\"alpha\": 0.25", "\"temperature\": 2"])),
         new("PAIRWISE_HINGE_LOSS margin", Block("pairwise_hinge_loss", [.. Session, "\"use_label_margin\": false", "\"margin\": 0.5005", "\"temperature\": 2"])),
         new("PAIRWISE_LOGISTIC_LOSS margin", Block("pairwise_logistic_loss", [.. Session, "\"hinge_margin\": 0.5", "\"temperature\": 2"])),

@@ -25,6 +25,7 @@ public sealed class ObjectiveTests
     [InlineData("LISTWISE_DISTILL_LOSS", $", \"listwise_distill_loss\": {{ {Session} }}")]
     [InlineData("LISTWISE_PROB_LOSS", $", \"listwise_prob_loss\": {{ {Session} }}")]
     [InlineData("LISTWISE_RANK_LOSS", $", \"listwise_rank_loss\": {{ {Session}, \"label_is_logits\": true }}")]
+    [InlineData("ORDER_CALIBRATE_LOSS", ", \"pred_name\": \"probs\", \"pred_is_logits\": false")]
     [InlineData("PAIRWISE_FOCAL_LOSS", $", \"pairwise_focal_loss\": {{ {Session} }}")]
     [InlineData("PAIRWISE_HINGE_LOSS", $", \"pairwise_hinge_loss\": {{ {Session}, \"ohem_ratio\": 0.5 }}")]
     [InlineData("PAIRWISE_LOGISTIC_LOSS", $", \"pairwise_logistic_loss\": {{ {Session} }}")]

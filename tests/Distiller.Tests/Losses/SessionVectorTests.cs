@@ -77,6 +77,32 @@ public sealed class SessionVectorTests
         """{ "columns": { "logits": [0.2, 1, -0.5, 0.7, 0.1, 0.4], "soft": [1.5, 0.3, -1, 0.2, 0.9, 0.6], "session": [1, 1, 1, 2, 2, 3] } }""",
         """ "loss_type": "LISTWISE_RANK_LOSS", "listwise_rank_loss": { "session_name": "session", "temperature": 3, "label_is_logits": true } """).Value, 1e-6);
 
+    // A teacher that stored its three highest logits, and one that stored all.
+    [Theory]
+    [InlineData(""", "label_top_k": 3 """, 0.81836890)]
+    [InlineData("", 0.86765114)]
+    public void Listwise_rank_of_stored_logits(string block, double expected) => Assert.Equal(expected, Tables.Evaluate(
+        """{ "columns": { "logits": [2, 1.5, 0, -0.5, -1], "soft": [3, 1, 0.5, -1, -2], "session": [1, 1, 1, 1, 1] } }""",
+        $$""" "loss_type": "LISTWISE_RANK_LOSS", "listwise_rank_loss": { "session_name": "session", "label_is_logits": true{{block}} } """).Value, 1e-6);
+
+    [Fact]
+    public void Order_calibrate() => Assert.Equal(0.03333333, Tables.Evaluate(
+        """{ "columns": { "probs": [0.30, 0.05, 0.60], "soft": [0.20, 0.10, 0.65] } }""",
+        """ "loss_type": "ORDER_CALIBRATE_LOSS", "pred_name": "probs", "pred_is_logits": false """).Value, 1e-6);
+
+    // Scores in the teacher's order, two uninteresting candidates below them: all are taken, nothing is drawn.
+    [Fact]
+    public void Rrd() => Assert.Equal(2.35046980, Tables.Evaluate(
+        """{ "columns": { "logits": [2, 1, 0.5, 0.3, -0.2], "soft": [9, 8, 7, 1, 0], "session": [1, 1, 1, 1, 1] } }""",
+        """ "loss_type": "RRD_LOSS", "rrd_loss": { "session_name": "session" } """).Value, 1e-6);
+
+    [Theory]
+    [InlineData(""" "weighting": "position" """, 0.25859420)]
+    [InlineData(""" "mu": 0.001, "catalogue_size": 1000 """, 0.11210621)]
+    public void Ranking_distillation(string block, double expected) => Assert.Equal(expected, Tables.Evaluate(
+        """{ "columns": { "logits": [2, 1, -0.5, 0.3, 1.5, 0.5, -1, 0.8, 2.5], "soft": [9, 8, 7, 6, 1, 1, 1, 1, 1], "session": [1, 1, 1, 1, 1, 1, 1, 1, 1] } }""",
+        $$""" "loss_type": "RANKING_DISTILLATION_LOSS", "ranking_distillation_loss": { "session_name": "session", "k": 4, {{block}} } """).Value, 1e-6);
+
     [Theory]
     [InlineData("", 1.00994589)]
     [InlineData(""" "temperature": 2 """, 0.92523504)]
