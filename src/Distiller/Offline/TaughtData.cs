@@ -60,7 +60,8 @@ public sealed class TaughtData
 
         List<ScoredSet> sets = [new(InnerSet, inner), new(ValidSet, valid), new(ProbeSet, probes), .. extended.Select((e, draw) => new ScoredSet(Drawn(draw), e))];
         var cache = new ScoreCache(cacheFolder, data.Name,
-            [schema.Json, JsonSerializer.Serialize(teacher, ContractJson.Options), $"{seed} {config.Unexposed} {config.UnexposedDraws}"],
+            [OfflineTeacher.SchemaOf(schema, teacher).Fingerprint.ToString(System.Globalization.CultureInfo.InvariantCulture), JsonSerializer.Serialize(teacher.Offline, ContractJson.Options),
+                JsonSerializer.Serialize(teacher.HardLabel, ContractJson.Options), FormattableString.Invariant($"{seed} {teacher.InitialLogit} {config.Unexposed} {config.UnexposedDraws} {config.Probes} {config.ProbeCandidates}")],
             train.Concat(inner).Concat(valid).Concat(probes));
         if (cache.TryLoad(schema.Targets.Count) is not { } logits)
         {

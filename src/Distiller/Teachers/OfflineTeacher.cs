@@ -25,13 +25,28 @@ public sealed class OfflineTeacher : IDisposable
     {
         config = teacher.Offline;
         this.seed = seed;
-        schema = WithWidth(studentSchema, config.EmbeddingDim);
+        schema = SchemaOf(studentSchema, teacher);
         manual_seed((long)(seed & long.MaxValue));
         network = new(schema, new(config.CrossLayers, 0, config.Deep, teacher.InitialLogit, config.BatchNorm, config.Dropout));
         rows = new(schema, new() { LearningRate = config.EmbeddingLearningRate }, seed);
         adam = new(network.named_parameters(), new() { LearningRate = config.LearningRate });
         hardLabels = new(teacher.HardLabel);
         batch = new(schema, [], withPrivileged: schema.Privileged.Features.Count > 0);
+    }
+
+    /// <summary>The student's features with the teacher's widths of embeddings.</summary>
+    public static FeatureSchema SchemaOf(FeatureSchema schema, TeacherConfig teacher)
+    {
+        var width = teacher.Offline.EmbeddingDim;
+        if (width == 0)
+            return schema;
+        var root = JsonNode.Parse(schema.Json, documentOptions: new() { CommentHandling = System.Text.Json.JsonCommentHandling.Skip, AllowTrailingCommas = true })!;
+        foreach (var feature in root["features"]!.AsArray())
+        {
+            if (feature!["dim"] is not null)
+                feature["dim"] = width;
+        }
+        return FeatureSchema.Parse(root.ToJsonString());
     }
 
     /// <summary>Weights of the dense part and of all embedding rows.</summary>
@@ -139,17 +154,4 @@ public sealed class OfflineTeacher : IDisposable
 
     private TeacherInput Input(Func<GroupRows?, Tensor?> gather) => new(gather(batch.User)!, gather(batch.Item)!, gather(batch.Live),
         gather(batch.Privileged), tensor(batch.RowOf.ToArray()), batch.UniformCandidates);
-
-    private static FeatureSchema WithWidth(FeatureSchema schema, int width)
-    {
-        if (width == 0)
-            return schema;
-        var root = JsonNode.Parse(schema.Json, documentOptions: new() { CommentHandling = System.Text.Json.JsonCommentHandling.Skip, AllowTrailingCommas = true })!;
-        foreach (var feature in root["features"]!.AsArray())
-        {
-            if (feature!["dim"] is not null)
-                feature["dim"] = width;
-        }
-        return FeatureSchema.Parse(root.ToJsonString());
-    }
 }

@@ -137,6 +137,15 @@ public sealed class EasyRecImportTests
         Assert.Contains(EasyRecImport.Of("model_config { model_class: 'ESMM' kd { pred_name: 'logits' soft_label_name: 's' loss_type: L2_LOSS } }").Notes, n => n.Contains("ESMM ignores kd"));
     }
 
+    [Fact]
+    public void Equal_loss_names_are_told_apart()
+    {
+        var import = EasyRecImport.Of(RankBlocks.Replace("ctcvr_list_loss", "ctcvr_rank_loss"));
+
+        Assert.Equal(["ctcvr_rank_loss", "ctcvr_rank_loss_2"], import.Json["kd"]!.AsArray().Select(k => (string?)k!["loss_name"]));
+        Assert.Contains("13:1: the loss name 'ctcvr_rank_loss' is taken", import.Notes.Single());
+    }
+
     [Theory]
     [InlineData("kd {\n  pred_name: 'logits'\n  lose_weight: 1 }", "3:3: 'lose_weight' is no field of kd; one of loss_name")]
     [InlineData("kd { pred_name: logits }", "1:17: pred_name must be a string in quotes, not logits")]

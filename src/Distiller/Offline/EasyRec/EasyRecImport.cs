@@ -22,10 +22,11 @@ public sealed record EasyRecImport(JsonObject Json, IReadOnlyList<string> Notes,
         var notes = new List<(TextPosition Position, string Text)>();
         var unknown = new Dictionary<string, (int Count, TextPosition First)>();
         var entries = new JsonArray();
+        var blocks = new List<TextField>();
         foreach (var field in root.Fields)
         {
             if (field.Name == "kd")
-                entries.Add(EasyRecKd.Entry(field, Note));
+                Entry(field);
             else if (field is { Name: "model_config", Message: { } inner })
                 ModelConfig(inner);
             else if (field.Name != TextFormatParser.Omission)
@@ -34,7 +35,7 @@ public sealed record EasyRecImport(JsonObject Json, IReadOnlyList<string> Notes,
         if (entries.Count == 0)
             throw new TextFormatException(new(1, 1), "there is no kd block, neither in model_config nor at the top; there is nothing to import");
         CheckLabels(root, entries, Note);
-        CheckNames(root, entries, Note);
+        CheckNames(blocks, entries, Note);
         if (trainTarget is not null)
             Rename(entries, trainTarget);
         var json = new JsonObject { ["model"] = model ?? ModelName(root), ["kd"] = entries };
@@ -46,12 +47,18 @@ public sealed record EasyRecImport(JsonObject Json, IReadOnlyList<string> Notes,
             foreach (var field in config.Fields)
             {
                 if (field.Name == "kd")
-                    entries.Add(EasyRecKd.Entry(field, Note));
+                    Entry(field);
                 else if (field.Name == "model_class" && field.Scalar is { } name && IgnoringModels.Contains(name.Text))
                     Note(field.Position, $"EasyRec's {name.Text} ignores kd; here it takes effect");
                 else if (field.Name is not ("model_class" or TextFormatParser.Omission))
                     NoteUnknown($"model_config.{field.Name}", field);
             }
+        }
+
+        void Entry(TextField kd)
+        {
+            entries.Add(EasyRecKd.Entry(kd, Note));
+            blocks.Add(kd);
         }
 
         void Note(TextPosition position, string what) => notes.Add((position, what));
@@ -81,16 +88,23 @@ public sealed record EasyRecImport(JsonObject Json, IReadOnlyList<string> Notes,
         }
     }
 
-    private static void CheckNames(TextMessage root, JsonArray entries, Action<TextPosition, string> note)
+    private static void CheckNames(List<TextField> blocks, JsonArray entries, Action<TextPosition, string> note)
     {
-        var blocks = root.Fields.Where(f => f.Name == "kd").Concat(root.Named("model_config").SelectMany(m => m.Message?.Named("kd") ?? [])).ToList();
         var names = entries.Select(e => (string?)e!["loss_name"] ?? $"kd_loss_{e["pred_name"]}_{e["soft_label_name"]}".Replace('/', '_')).ToList();
-        foreach (var name in names.GroupBy(n => n).Where(g => g.Count() > 1))
-            note(blocks[0].Position, $"{name.Count()} kd blocks have the loss name '{name.Key}': EasyRec keeps the last of them silently, here names must differ");
+        for (var i = 0; i < names.Count; i++)
+        {
+            var (name, number) = (names[i], 2);
+            if (names.IndexOf(name) == i)
+                continue;
+            while (names.Contains($"{name}_{number}"))
+                number++;
+            entries[i]!["loss_name"] = names[i] = $"{name}_{number}";
+            note(blocks[i].Position, $"the loss name '{name}' is taken, and EasyRec would silently keep the last block of that name alone; this one is now '{names[i]}'");
+        }
         foreach (var (entry, index) in entries.Select((e, i) => (e!, i)))
         {
             if ((string?)entry["loss_type"] is "CROSS_ENTROPY_LOSS")
-                note(blocks[Math.Min(index, blocks.Count - 1)].Position, "EasyRec's CROSS_ENTROPY_LOSS is not a cross entropy of a binary prediction; ours is, and \"easyrec_compat\": true gives theirs");
+                note(blocks[index].Position, "EasyRec's CROSS_ENTROPY_LOSS is not a cross entropy of a binary prediction; ours is, and \"easyrec_compat\": true gives theirs");
         }
     }
 
