@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using KdServing.Contracts;
 using KdServing.Serving.Kernels;
 using KdServing.Serving.Models;
+using KdServing.Serving.Wire;
 
 namespace KdServing.Serving.Catalog;
 
@@ -49,6 +50,17 @@ public sealed class CatalogLookup : IDisposable
 
     /// <summary>Runs between the look-up of the slots and that of the rows: where a test changes the catalog.</summary>
     internal Action? BetweenSlotsAndRows { get; set; }
+
+    /// <summary>Looks up the candidates of a request as it came off the wire.</summary>
+    /// <inheritdoc cref="Resolve(VersionItems, CatalogCandidates, int, in CallBudget)"/>
+    public void Resolve(VersionItems version, RankCall call, in CallBudget budget)
+    {
+        var count = call.Header.CandidateCount;
+        if (WireCandidates.TryRead(call.Candidates, out var candidates) && TryRead(candidates, count, out var found))
+            Resolve(version, found, budget);
+        else
+            Resolve(version, call.ToMessage().Catalog, count, budget);
+    }
 
     /// <summary>Looks up the candidates of a request.</summary>
     /// <exception cref="ContractException">There are not as many ids as candidates.</exception>
@@ -106,6 +118,19 @@ public sealed class CatalogLookup : IDisposable
     {
         encoder.Dispose();
         own.Dispose();
+    }
+
+    private bool TryRead(in WireCandidates candidates, int count, out ReadOnlySpan<long> found)
+    {
+        if (candidates.Kind == CatalogCandidates.IdsOneofCase.RawInt64)
+        {
+            found = MemoryMarshal.Cast<byte, long>(candidates.Ids);
+            return candidates.Ids.Length == count * (long)sizeof(long);
+        }
+        Reserve(ref ids, count);
+        found = ids.AsSpan(0, count);
+        var varints = new Varints(candidates.Ids);
+        return varints.TryRead(ids.AsSpan(0, count)) && varints.IsAtEnd;
     }
 
     private void NoteUnknown(ReadOnlySpan<int> found)

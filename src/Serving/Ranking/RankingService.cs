@@ -121,7 +121,7 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         var lookup = catalog!.Rent();
         try
         {
-            lookup.Resolve(servable.Items!, request.Catalog, request.CandidateCount, budget);
+            lookup.Resolve(servable.Items!, call, budget);
             servable.Score(call, lookup.Vectors, lookup.Format, run, budget);
             servable.Health.CountAnswer();
             var excluded = request.Catalog.Unknown == UnknownItems.Report ? lookup.Unknown : [];

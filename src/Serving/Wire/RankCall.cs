@@ -28,12 +28,13 @@ public sealed class RankCall
     private byte[] payload = [];
     private byte[] rest = [];
     private int length;
+    private Range candidates;
 
     private RankCall()
     {
     }
 
-    /// <summary>Every field but <c>user</c> and <c>item</c>.</summary>
+    /// <summary>Every field but <c>user</c>, <c>item</c> and the ids of <c>catalog</c>, for which see <see cref="Candidates"/>.</summary>
     public RankRequest Header { get; private set; } = new();
 
     /// <summary>The bytes are not a <see cref="RankRequest"/>; nothing else of this call means anything.</summary>
@@ -80,6 +81,9 @@ public sealed class RankCall
     /// <inheritdoc cref="UserColumn"/>
     internal ReadOnlySpan<byte> ItemColumn(int i) => payload.AsSpan(item[i]);
 
+    /// <summary>A message of type <see cref="CatalogCandidates"/>; empty when the request has none, or one only the generated parser reads.</summary>
+    internal ReadOnlySpan<byte> Candidates => payload.AsSpan(candidates);
+
     private void Load(in ReadOnlySequence<byte> sequence)
     {
         length = (int)sequence.Length;
@@ -89,6 +93,7 @@ public sealed class RankCall
         sequence.CopyTo(payload);
         user.Clear();
         item.Clear();
+        candidates = default;
         try
         {
             Scan();
@@ -104,15 +109,25 @@ public sealed class RankCall
     {
         var reader = new ProtobufReader(payload.AsSpan(0, length));
         var (restLength, start) = (0, 0);
+        CatalogCandidates? catalog = null;
         while (reader.Read())
         {
             if (reader is { HasBytes: true, Field: RankRequest.UserFieldNumber or RankRequest.ItemFieldNumber })
                 (reader.Field == RankRequest.UserFieldNumber ? user : item).Add((reader.Position - reader.Bytes.Length)..reader.Position);
+            else if (reader is { HasBytes: true, Field: RankRequest.CatalogFieldNumber } && catalog is null && WireCandidates.TryRead(reader.Bytes, out var found))
+                (candidates, catalog) = ((reader.Position - reader.Bytes.Length)..reader.Position, new() { Unknown = found.Unknown });
             else
                 restLength = Keep(start, reader.Position, restLength);
             start = reader.Position;
         }
         Header.MergeFrom(rest, 0, restLength);
+        if (catalog is null)
+            return;
+        // Given in two parts: the generated parser puts them together.
+        if (Header.Catalog is not null)
+            (Header.Catalog, candidates) = (RankRequest.Parser.ParseFrom(payload, 0, length).Catalog, default);
+        else
+            Header.Catalog = catalog;
     }
 
     private int Keep(int start, int end, int restLength)
