@@ -1,5 +1,6 @@
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace KdServing.Distiller.Losses;
 
@@ -16,6 +17,31 @@ public sealed class BinaryCrossEntropyLoss(KdLossConfig config) : DistillationLo
 
     // EasyRec multiplies the mean by the vector of weights, and the sum of losses then fails on shapes.
     public override bool TakesWeights => !Config.EasyrecCompat;
+
+    public override bool KnowsSlope => Config.PredIsLogits && Config.LabelIsLogits && !Config.EasyrecCompat;
+
+    public override double Slope(in LossSpans input, double scale, Span<float> gradient)
+    {
+        var n = input.Student.Length;
+        if (n == 0)
+            return 0;
+        var temperature = (float)Config.Temperature;
+        var (s, target, loss) = (new float[n], new float[n], new float[n]);
+        TensorPrimitives.Divide(input.Student, temperature, s);
+        TensorPrimitives.Divide(input.Teacher, temperature, target);
+        Logistic.Sigmoid(target, target);
+        Logistic.Softplus(s, loss);
+        var counting = input.Weights.IsEmpty ? n : Math.Max(1, n - input.Weights.Count(0f));
+        var value = 0.0;
+        for (var i = 0; i < n; i++)
+            value += (loss[i] - (double)target[i] * s[i]) * (input.Weights.IsEmpty ? 1 : input.Weights[i]);
+        Logistic.Sigmoid(s, s);
+        TensorPrimitives.Subtract(s, target, s);
+        if (!input.Weights.IsEmpty)
+            TensorPrimitives.Multiply(s, input.Weights, s);
+        TensorPrimitives.MultiplyAdd(s, (float)(scale * T2 / (temperature * counting)), gradient, gradient);
+        return value * T2 / counting;
+    }
 
     protected override Tensor Compare(LossInput input)
     {

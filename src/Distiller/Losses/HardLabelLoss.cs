@@ -66,6 +66,42 @@ public sealed class HardLabelLoss
     /// <param name="only">Leaves out the candidates where it is false, [N]; empty: all may count.</param>
     public Tensor? Value(Tensor logits, FeatureBatch batch, int target, ReadOnlySpan<bool> only = default)
     {
+        Count(batch, target, only);
+        if (places.Count == 0)
+            return null;
+        if (places.Count < batch.Candidates)
+            logits = logits.index_select(0, Copy(places).to(logits.device));
+        var corrected = logits.sub(Copy(logQ).to(logits.device));
+        return functional.softplus(corrected).sub(corrected.mul(Copy(labels).to(logits.device))).mean();
+    }
+
+    /// <summary>The same of plain numbers, with its gradient.</summary>
+    /// <param name="logits">Row-major [N, T].</param>
+    /// <param name="scale">Multiplies the gradient, not the value.</param>
+    /// <param name="gradient">[N, T]; scale·dL/dlogits of the target is added.</param>
+    public double? Slope(ReadOnlySpan<float> logits, FeatureBatch batch, int target, double scale, Span<float> gradient)
+    {
+        Count(batch, target, default);
+        var n = places.Count;
+        if (n == 0)
+            return null;
+        var targets = logits.Length / batch.Candidates;
+        var (corrected, losses) = (new float[n], new float[n]);
+        for (var i = 0; i < n; i++)
+            corrected[i] = logits[(int)places[i] * targets + target] - logQ[i];
+        Logistic.Softplus(corrected, losses);
+        var value = 0.0;
+        for (var i = 0; i < n; i++)
+            value += losses[i] - (double)corrected[i] * labels[i];
+        Logistic.Sigmoid(corrected, corrected);
+        for (var i = 0; i < n; i++)
+            gradient[(int)places[i] * targets + target] += (float)(scale / n) * (corrected[i] - labels[i]);
+        return value / n;
+    }
+
+    // Which candidates count, with their labels and log q.
+    private void Count(FeatureBatch batch, int target, ReadOnlySpan<bool> only)
+    {
         places.Clear();
         labels.Clear();
         logQ.Clear();
@@ -79,12 +115,6 @@ public sealed class HardLabelLoss
             labels.Add(states[i] == (byte)LabelState.Positive ? 1 : 0);
             logQ.Add(config.LogQCorrection && origins[i] == (byte)CandidateOrigin.Sampled ? batch.LogQ[i] : 0);
         }
-        if (places.Count == 0)
-            return null;
-        if (places.Count < states.Length)
-            logits = logits.index_select(0, Copy(places).to(logits.device));
-        var corrected = logits.sub(Copy(logQ).to(logits.device));
-        return functional.softplus(corrected).sub(corrected.mul(Copy(labels).to(logits.device))).mean();
     }
 
     private static Tensor Copy<T>(List<T> values) where T : unmanaged

@@ -1,6 +1,7 @@
 using KdServing.Contracts;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace KdServing.Distiller.Losses;
 
@@ -34,6 +35,39 @@ public abstract class ListwiseLoss(KdLossConfig config, LossColumn session, doub
             ? Mean(losses.sum(1).neg(), weights)
             : losses.sum().div(-input.Sessions.Count);
     }
+
+    public override double Slope(in LossSpans input, double scale, Span<float> gradient)
+    {
+        var (value, weightless) = (0.0, 0);
+        Span<float> s = new float[input.Sessions.Longest], y = new float[s.Length];
+        var counting = input.Sessions.Count;
+        foreach (var weight in input.SessionWeights)
+            weightless += weight == 0 ? 1 : 0;
+        counting = Math.Max(1, counting - weightless);
+        for (var session = 0; session < input.Sessions.Count; session++)
+        {
+            var members = input.Sessions.Members(session);
+            var weight = input.SessionWeights.IsEmpty ? 1 : input.SessionWeights[session];
+            Span<float> list = s[..members.Length], target = y[..members.Length];
+            for (var m = 0; m < members.Length; m++)
+                (list[m], target[m]) = (input.Student[members[m]], input.Teacher[members[m]]);
+            TensorPrimitives.Divide(list, (float)temperature, list);
+            Targets(target);
+            var (mass, cross) = ((double)TensorPrimitives.Sum<float>(target), (double)TensorPrimitives.Dot<float>(target, list));
+            var top = TensorPrimitives.Max<float>(list);
+            TensorPrimitives.Subtract(list, top, list);
+            TensorPrimitives.Exp(list, list);
+            var sum = TensorPrimitives.Sum<float>(list);
+            value += weight * (mass * (top + Math.Log(sum)) - cross);
+            var step = (float)(scale * weight / (counting * temperature));
+            for (var m = 0; m < members.Length; m++)
+                gradient[members[m]] += step * ((float)mass * list[m] / sum - target[m]);
+        }
+        return value / counting;
+    }
+
+    /// <summary>For losses that <see cref="DistillationLoss.KnowsSlope"/>: one session's soft labels become y; [members].</summary>
+    protected virtual void Targets(Span<float> teacher) => throw new NotSupportedException(Config.LossType);
 
     /// <summary>What the student's softmax is taken of.</summary>
     protected virtual Tensor Scores(Tensor student) => student;

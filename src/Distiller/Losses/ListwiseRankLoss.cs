@@ -1,5 +1,6 @@
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace KdServing.Distiller.Losses;
 
@@ -47,6 +48,16 @@ public sealed class ListwiseRankLoss(KdLossConfig config, ListwiseRankBlock bloc
     public override bool LabelIsLogits => block.LabelIsLogits;
 
     public override string LabelIsLogitsField => $"{BlockName}.label_is_logits";
+
+    public override bool KnowsSlope => true;
+
+    protected override void Targets(Span<float> teacher)
+    {
+        if (!block.LabelIsLogits)
+            return;
+        TensorPrimitives.Divide(teacher, (float)Temperature, teacher);
+        TensorPrimitives.SoftMax<float>(teacher, teacher);
+    }
 
     protected override Tensor Targets(LossInput input) => block.LabelIsLogits
         ? functional.softmax(Kept(input).div(Temperature), 1)

@@ -63,27 +63,30 @@ public sealed class Objective
         var total = new TotalLoss();
         var hardWeight = hard.WeightAt(step.Number);
         for (var t = 0; t < schema.Targets.Count && hardWeight > 0; t++)
-            Add(schema.Targets.Count == 1 ? "hard" : $"hard_{schema.Targets[t]}", hard.Value(step.Logits.select(1, t), step.Batch, t), hardWeight);
+            Know(schema.Targets.Count == 1 ? "hard" : $"hard_{schema.Targets[t]}", hard.Slope(step.PredictionValues(""), step.Batch, t, hardWeight, step.Gradient("")), hardWeight);
         foreach (var entry in soft)
         {
             var weight = entry.Loss.Weight * (entry.Config.WeightSchedule?.At(step.Number) ?? 1);
             if (weight == 0)
                 continue;
-            if (!entry.KnowsSlope)
-            {
+            if (entry.KnowsSlope)
+                Know(entry.Loss.Name, Slope(entry, step, weight), weight);
+            else
                 Add(entry.Loss.Name, Compare(entry, step), weight);
-            }
-            else if (Slope(entry, step, weight) is { } value)
-            {
-                values[entry.Loss.Name] = value;
-                total.Add(value * weight);
-            }
         }
         foreach (var (name, loss, weight) in step.Terms)
             Add(name, loss, weight);
         foreach (var (logits, gradient) in step.Gradients)
             total.Inject(logits, gradient);
         return values.Count == 0 ? null : total;
+
+        void Know(string name, double? value, double weight)
+        {
+            if (value is not { } known)
+                return;
+            values[name] = known;
+            total.Add(known * weight);
+        }
 
         void Add(string name, Tensor? loss, double weight)
         {

@@ -45,6 +45,21 @@ public sealed class HardLabelLossTests
         Assert.Equal((SoftPlus(-0.5) + SoftPlus(-1)) / 2, value.ToDouble(), 1e-6);
     }
 
+    [Fact]
+    public void The_slope_it_knows_is_autograds()
+    {
+        using var scope = NewDisposeScope();
+        var loss = new HardLabelLoss(new() { Origins = ["exposed", "sampled"] });
+        var logits = tensor(Logits).requires_grad_();
+        loss.Value(logits, Batch(), 0)!.backward();
+        var slopes = new float[Logits.Length];
+
+        var value = loss.Slope(Logits, Batch(), 0, scale: 3, slopes);
+
+        Assert.Equal((SoftPlus(-0.5) + SoftPlus(-1 - LogQ)) / 2, value!.Value, 1e-6);
+        Assert.Equal(logits.grad!.data<float>().Select(g => 3 * g), slopes, (a, b) => Math.Abs(a - b) < 1e-6f);
+    }
+
     // One positive in 1000 draws; negatives are seen with probability 0.02 each. The corrected optimum is the population's log-odds.
     [Fact]
     public void The_correction_recovers_the_populations_log_odds()
