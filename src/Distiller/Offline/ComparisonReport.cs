@@ -103,7 +103,8 @@ public sealed record ComparisonReport(string Data, ContenderSummary? Teacher, St
         var labelsOnly = runs.Where(r => r.Name == Contender.LabelsOnlyName).ToList();
         var presets = runs.Where(r => r.Name != Contender.LabelsOnlyName).GroupBy(r => r.Name)
             .Select(g => new PresetSummary(g.Key, [.. g], labelsOnly, teacher)).ToList();
-        return new(data, teacher is null ? null : new([teacher]), labelsOnly.Count == 0 ? null : new(labelsOnly), presets,
+        // One teacher for all seeds: its spread over them is 0.
+        return new(data, teacher is null ? null : new([teacher, teacher]), labelsOnly.Count == 0 ? null : new(labelsOnly), presets,
             presets.MaxBy(p => p.InnerAuc.Mean ?? double.MinValue)?.Name, skipped);
     }
 }

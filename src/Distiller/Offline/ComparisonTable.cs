@@ -40,7 +40,7 @@ internal static class ComparisonTable
     private static string Text(Spread spread, string format) => spread switch
     {
         { Mean: null } => "",
-        { Sd: null } => spread.Mean.Value.ToString(format, CultureInfo.InvariantCulture),
+        { Sd: null or 0 } => spread.Mean.Value.ToString(format, CultureInfo.InvariantCulture),
         _ => $"{spread.Mean.Value.ToString(format, CultureInfo.InvariantCulture)} ± {spread.Sd.Value.ToString(format, CultureInfo.InvariantCulture)}",
     };
 }

@@ -24,7 +24,7 @@ public sealed class ProgressBar : IDisposable
             return;
         next = now + (terminal ? DrawSeconds : LineSeconds);
         share = Math.Clamp(share, 0, 1);
-        var left = share > 0.01 ? TimeSpan.FromSeconds(now / share * (1 - share)).ToString(@"h\:mm\:ss", CultureInfo.InvariantCulture) : "?";
+        var left = share > 0.002 ? TimeSpan.FromSeconds(now / share * (1 - share)).ToString(@"h\:mm\:ss", CultureInfo.InvariantCulture) : "?";
         var bar = new string('█', (int)(share * Width)).PadRight(Width, '░');
         var line = string.Create(CultureInfo.InvariantCulture, $"{bar} {share,4:P0}  left {left}  {what}");
         if (terminal)
