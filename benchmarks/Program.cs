@@ -4,6 +4,7 @@ using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using KdServing.Benchmarks;
 using KdServing.Benchmarks.Catalog;
 using KdServing.Benchmarks.Peers;
 
@@ -21,7 +22,8 @@ switch (args)
     default:
         // In this process: BenchmarkDotNet's own projects would have to find the native libraries and the property that chooses packages.
         // '--job short' and the other options of BenchmarkDotNet work; '--filter *' runs everything.
-        var config = DefaultConfig.Instance.AddJob(Job.ShortRun.WithToolchain(InProcessEmitToolchain.Instance).WithId("InProcess"));
-        BenchmarkSwitcher.FromAssembly(typeof(KdServing.Benchmarks.ReferenceStudent).Assembly).Run(args, config);
+        var config = DefaultConfig.Instance.AddJob(Job.ShortRun.WithToolchain(InProcessEmitToolchain.Instance).WithId("InProcess"))
+            .WithArtifactsPath(Path.Combine(Checkout.Root, ".kd", "benchmarks"));
+        BenchmarkSwitcher.FromAssembly(typeof(ReferenceStudent).Assembly).Run(args, config);
         return 0;
 }

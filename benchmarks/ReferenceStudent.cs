@@ -22,6 +22,9 @@ public sealed class ReferenceStudent : IDisposable
 
     private readonly InferenceRuntime runtime = InferenceRuntime.Open(InferenceDevice.Cpu);
     private readonly ScoringBufferPool pool = new();
+    private readonly DenseMlp dense;
+    private readonly EmbeddingTable[] tables;
+    private readonly VersionWriter writer;
 
     public ReferenceStudent()
     {
@@ -31,10 +34,12 @@ public sealed class ReferenceStudent : IDisposable
         Schema = FeatureSchema.Parse($$"""{ "name": "reference", "targets": ["click"], "features": [{{features}}] }""");
         var random = new Random(1);
         var signature = new StudentSignature("mlp", Features * Width, Features * Width, 0, First, First, Schema.Targets);
-        var dense = new DenseMlp(signature, Layer(random, Features * Width, First, true), Layer(random, Features * Width, First, false), null,
+        dense = new DenseMlp(signature, Layer(random, Features * Width, First, true), Layer(random, Features * Width, First, false), null,
             [Layer(random, First, Second, true)], Layer(random, Second, 1, true));
         var repository = new ModelRepository(Folder);
-        Publish(repository, dense);
+        writer = new(repository, Model, new());
+        tables = [.. Schema.Tables.Select((t, i) => new EmbeddingTable(t, (ulong)i, 0.1f))];
+        Publish();
         Servable = new ServableLoader(repository, runtime, pool, new(), TimeSpan.FromSeconds(1)).Load(Model, 1, held: null);
     }
 
@@ -63,24 +68,34 @@ public sealed class ReferenceStudent : IDisposable
         }
     }
 
+    /// <summary>Touches so many rows of each table and publishes the next version.</summary>
+    public void PublishDelta(int rows)
+    {
+        foreach (var table in tables)
+        {
+            for (var r = 0; r < rows; r++)
+                table.Writable(r)[0] *= 1;
+        }
+        Publish();
+    }
+
     public void Dispose()
     {
         Servable.Dispose();
+        foreach (var table in tables)
+            table.Dispose();
         pool.Dispose();
         runtime.Dispose();
         Directory.Delete(Folder, recursive: true);
     }
 
-    private void Publish(ModelRepository repository, DenseMlp dense)
+    private void Publish()
     {
-        EmbeddingTable[] tables = [.. Schema.Tables.Select((t, i) => new EmbeddingTable(t, (ulong)i, 0.1f))];
         var request = Request(candidates: 4, raw: true);
         var golden = GoldenRequests.Batch([(request, MlpFormula.Logits(dense, Schema, tables, request))]);
         using var draft = VersionDraft.Take(Schema, tables, dense, golden,
             new(new Dictionary<string, string>(), 0, new Dictionary<string, long>(), 0, new Dictionary<string, double>()));
-        new VersionWriter(repository, Model, new()).Publish(draft);
-        foreach (var table in tables)
-            table.Dispose();
+        writer.Publish(draft);
     }
 
     private static DenseLayer Layer(Random random, int inputs, int outputs, bool bias)

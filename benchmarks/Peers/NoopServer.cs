@@ -17,6 +17,13 @@ internal static class NoopServer
 
     public static async Task RunAsync(int port)
     {
+        await using var app = Build(port);
+        await app.RunAsync();
+    }
+
+    /// <summary>The server, not started; port 0: any free one.</summary>
+    public static WebApplication Build(int port)
+    {
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore();
         builder.WebHost.ConfigureKestrel(kestrel =>
@@ -28,10 +35,10 @@ internal static class NoopServer
         RankingTransport.AddTo(builder.Services);
         builder.Services.AddGrpc();
         builder.Services.AddSingleton<NoopRanking>();
-        await using var app = builder.Build();
+        var app = builder.Build();
         app.UseRouting();
         app.MapGrpcService<NoopRanking>();
-        await app.RunAsync();
+        return app;
     }
 
     private sealed class NoopRanking : RankingEndpoint

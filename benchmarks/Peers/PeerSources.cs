@@ -41,7 +41,7 @@ internal sealed class PeerSources
     /// <exception cref="PeersException">The sources are nowhere.</exception>
     public static PeerSources Find(string? given)
     {
-        var root = FindRoot();
+        var root = Checkout.Root;
         var asked = given ?? Environment.GetEnvironmentVariable(Variable);
         string[] places = !string.IsNullOrEmpty(asked) ? [asked] : [Path.Combine(root, "..", "shared", "peers"), Path.Combine(root, "shared", "peers")];
         return places.FirstOrDefault(p => File.Exists(Path.Combine(p, "cpp_server", "server.cc"))) is { } found
@@ -77,15 +77,5 @@ internal sealed class PeerSources
             throw new PeersException($"the C++ peers do not build ({log}):\n{last}\n"
                 + "They need the Debian packages g++ libgrpc++-dev pkg-config protobuf-compiler protobuf-compiler-grpc python3-onnx");
         }
-    }
-
-    private static string FindRoot()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (File.Exists(Path.Combine(folder.FullName, "KdServing.sln")))
-                return folder.FullName;
-        }
-        throw new PeersException("this program does not lie inside the repository it was built in");
     }
 }

@@ -56,21 +56,21 @@ internal sealed class TrainingWorkload
     /// <summary>Batches of <see cref="DistillerConfig.BatchRecords"/> impressions, decoded.</summary>
     public List<FeatureBatch> Batches(int count)
     {
-        var sources = Objective().Sources;
         var batches = new List<FeatureBatch>();
         while (batches.Count < count)
         {
-            batches.Add(new(Schema, sources));
+            batches.Add(NewBatch());
             for (var u = 0; u < Config.BatchRecords; u++)
                 batches[^1].Add(Record());
         }
         return batches;
     }
 
-    private Objective Objective() => new(Schema, Config.HardLabel, Config.Kd);
+    /// <summary>An empty batch that decodes what the sample's losses read.</summary>
+    public FeatureBatch NewBatch() => new(Schema, new Objective(Schema, Config.HardLabel, Config.Kd).Sources);
 
-    // The first candidate was shown and clicked, the others were sampled.
-    private TeacherRecord Record()
+    /// <summary>The next record: its first candidate was shown and clicked, the others were sampled.</summary>
+    public TeacherRecord Record()
     {
         var record = new TeacherRecord
         {
