@@ -45,7 +45,7 @@ public sealed class MethodVectorTests
     [Theory]
     [InlineData(false, new[] { 0.36450474, 0.44520710, 0.19028816, 0.14417714, 0.15934038, 0.69648249 })]
     [InlineData(true, new[] { 0.34976887, 0.42720866, 0.22302248, 0.18714978, 0.20683249, 0.60601773 })]
-    public void Gate(bool readsAll, double[] expected)
+    public void Gate_mixes_teachers(bool readsAll, double[] expected)
     {
         using var scope = NewDisposeScope();
         using var gate = Gate(readsAll);

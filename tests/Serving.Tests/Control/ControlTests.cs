@@ -1,6 +1,5 @@
 using Grpc.Core;
 using KdServing.Contracts;
-using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Tests.Control;
 
