@@ -7,6 +7,7 @@ using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using KdServing.Benchmarks;
 using KdServing.Benchmarks.Catalog;
 using KdServing.Benchmarks.Peers;
+using KdServing.Benchmarks.Swaps;
 
 switch (args)
 {
@@ -16,6 +17,8 @@ switch (args)
         return await new RootCommand("Benchmarks.") { PeersCommand.Create() }.Parse(args).InvokeAsync();
     case [CatalogCommand.Verb or CatalogQualityCommand.Verb, ..]:
         return await new RootCommand("Benchmarks.") { CatalogCommand.Create(), CatalogQualityCommand.Create() }.Parse(args).InvokeAsync();
+    case [SwapMemoryCommand.Verb, ..]:
+        return await new RootCommand("Benchmarks.") { SwapMemoryCommand.Create() }.Parse(args).InvokeAsync();
     case [NoopServer.Verb, var port]:
         await NoopServer.RunAsync(int.Parse(port, CultureInfo.InvariantCulture));
         return 0;
