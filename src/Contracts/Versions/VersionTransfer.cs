@@ -27,26 +27,37 @@ public sealed class VersionTransfer(IDatabase redis, string model, TransferPolic
         [.. redis.SortedSetRangeByRank(ListKey).Select(v => long.TryParse((string?)v, NumberStyles.None, CultureInfo.InvariantCulture, out var n) ? n : 0)
             .Where(v => v > 0)];
 
-    /// <summary>Offers a published version, and removes those that are no longer in the repository.</summary>
-    /// <exception cref="ContractException">It is larger than <see cref="TransferPolicy.MaxBytes"/>, or what must stay leaves no room; it is not offered.</exception>
+    /// <summary>Offers a published version with what it rests on, and removes what is no longer in the repository.</summary>
+    /// <exception cref="ContractException">It is larger than <see cref="TransferPolicy.MaxBytes"/> allows beside what must stay; it is not offered.</exception>
     /// <exception cref="RedisException">Redis is away.</exception>
     public void Offer(ModelRepository repository, VersionManifest manifest)
     {
         RemoveAllBut(repository.Versions(model));
+        var chain = repository.Chain(manifest);
+        var offered = Versions();
+        // A link that could not be offered in its time is now: a chain with a gap is none.
+        foreach (var link in chain.Where(l => !offered.Contains(l.Version) || l.Version == manifest.Version))
+            OfferOne(repository, link);
+        KeepAlive(chain);
+    }
+
+    private void OfferOne(ModelRepository repository, VersionManifest manifest)
+    {
         var files = manifest.Files.Where(f => f.Key != StudentSignature.RankerFile).ToList();
         var bytes = files.Sum(f => f.Value.Bytes);
-        var taken = Versions().Sum(v => (long?)redis.HashGet(VersionKey(v), BytesField) ?? 0);
+        var taken = Versions().Where(v => v != manifest.Version).Sum(v => (long?)redis.HashGet(VersionKey(v), BytesField) ?? 0);
         if (taken + bytes > policy.MaxBytes)
-            throw new ContractException("refresh.transfer.max_mb", $"leaves no room for version {manifest.Version}: {bytes >> 20} MB beside {taken >> 20} MB of versions before it; raise it, or make bases more often");
+            throw new ContractException("refresh.transfer.max_mb", $"leaves no room for version {manifest.Version}: {bytes >> 20} MB beside {taken >> 20} MB of other versions; raise it, or keep fewer bases");
         var (sealedManifest, signature) = repository.SealedManifest(model, manifest.Version);
         var entries = new List<HashEntry> { new(ManifestField, sealedManifest), new(BytesField, bytes) };
         if (signature is not null)
             entries.Add(new(SignatureField, signature));
         entries.AddRange(files.Select(f => new HashEntry(FilePrefix + f.Key, WriteChunks(repository.ReadVerified(manifest, f.Key)))));
+        // A number that was offered before, by a repository since made anew, must leave nothing behind.
+        redis.KeyDelete(VersionKey(manifest.Version));
         redis.HashSet(VersionKey(manifest.Version), [.. entries]);
         redis.KeyExpire(VersionKey(manifest.Version), policy.Expiry);
         redis.SortedSetAdd(ListKey, manifest.Version, manifest.Version);
-        KeepAlive(repository.Chain(manifest));
     }
 
     /// <summary>Fetches a version, and what it rests on, into a repository of this server's own.</summary>

@@ -23,6 +23,12 @@ public sealed record RefreshPolicy
     /// <summary>Bases kept, each with its deltas; what is older is removed when a new base is published.</summary>
     public int KeepBases { get; init; } = 3;
 
+    /// <summary>File of the private key versions are signed with (<c>kd models keygen</c>); null: they are not.</summary>
+    public string? SigningKey { get; init; }
+
+    /// <summary>Versions also travel through Redis, for servers that share no file system; null: they do not.</summary>
+    public TransferSettings? Transfer { get; init; }
+
     /// <exception cref="ContractException">A value makes no sense.</exception>
     public RefreshPolicy Require(string field)
     {
@@ -37,6 +43,7 @@ public sealed record RefreshPolicy
         // A server may be reading the chain before the newest one.
         if (KeepBases < 2)
             throw new ContractException($"{field}.keep_bases", "must be at least 2");
+        Transfer?.ToPolicy($"{field}.transfer");
         return this;
     }
 

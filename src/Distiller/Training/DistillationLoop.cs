@@ -42,10 +42,15 @@ public sealed class DistillationLoop : IDisposable
         stream = new(readers, options.Redis);
         journal = new(redis, model, owner, stream);
         backlog = new(readers);
-        var repository = new ModelRepository(options.RepositoryFolder);
+        var refresh = config.Refresh;
+        var repository = new ModelRepository(options.RepositoryFolder)
+        {
+            Signer = refresh.SigningKey is { } key ? VersionSigner.FromFile(key, "refresh.signing_key") : null,
+        };
         var weights = new PublishedWeights(Path.Combine(options.StateFolder, "published"), repository, model, schema, studentConfig);
         trainer = new(schema, studentConfig, config, [.. readers.Select(r => r.StreamKey)], new(repository, model, config.Refresh), options.FrozenAfterSeconds);
-        publisher = new(schema, model, config.Gate, repository, weights, journal, owner, stream, options.AtStep);
+        publisher = new(schema, model, config.Gate, repository, weights, journal, owner, stream,
+            refresh.Transfer is { } transfer ? new(redis, model, transfer.ToPolicy("refresh.transfer")) : null, options.AtStep);
         checkpointing = new(new(Path.Combine(options.StateFolder, "checkpoints"), config.Checkpoint.Keep, options.AtStep), config.Checkpoint, schema, model);
         recovery = new(trainer, checkpointing, journal, owner, stream, publisher, weights, repository, model, options.StateFolder, options.AcceptLoss);
         status = new(options.StatusFile, trainer, meter, backlog, owner, recovery);

@@ -1,6 +1,7 @@
 using KdServing.Contracts;
 using KdServing.Distiller.Checkpoints;
 using KdServing.Distiller.Publishing;
+using StackExchange.Redis;
 
 namespace KdServing.Distiller.Training;
 
@@ -9,9 +10,10 @@ namespace KdServing.Distiller.Training;
 /// The training thread only forks tables, copies the dense part and scores the golden requests; judging, writing and the parity
 /// check run on another thread.
 /// </remarks>
+/// <param name="transfer">Offers versions through Redis too; null: servers share the repository's folder.</param>
 /// <param name="atStep">Told before each step that a crash could fall between; null in production.</param>
 public sealed class VersionPublisher(FeatureSchema schema, string model, GatePolicy policy, ModelRepository repository, PublishedWeights weights,
-    Journal journal, ModelOwner owner, LogitStream stream, Action<string>? atStep = null)
+    Journal journal, ModelOwner owner, LogitStream stream, VersionTransfer? transfer, Action<string>? atStep = null)
 {
     private const int GateChunkRecords = 64;
 
@@ -113,6 +115,7 @@ public sealed class VersionPublisher(FeatureSchema schema, string model, GatePol
             }
             var (again, manifest) = (IsPublished(plan), writer.Publish(draft, plan));
             DistillerLog.Info($"version {manifest.Version} {(again ? "derived again, the same files" : "published")} ({manifest.Kind.ToString().ToLowerInvariant()}, {manifest.RecordsLearned} records learned)");
+            Offer(manifest);
             return true;
         }
         catch (StaleEpochException e)
@@ -127,6 +130,19 @@ public sealed class VersionPublisher(FeatureSchema schema, string model, GatePol
             // It was published once: what follows rests on it or, if it is gone, on the next base.
             writer.Rebase(Math.Max(plan.Version, repository.Versions(model).LastOrDefault()));
             return true;
+        }
+    }
+
+    // A version that is not offered is offered with the next one: a chain is offered whole.
+    private void Offer(VersionManifest manifest)
+    {
+        try
+        {
+            transfer?.Offer(repository, manifest);
+        }
+        catch (Exception e) when (e is ContractException or RedisException or TimeoutException)
+        {
+            DistillerLog.Warn($"version {manifest.Version} is in the repository but not offered through Redis: {e.Message}");
         }
     }
 

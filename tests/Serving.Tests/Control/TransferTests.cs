@@ -1,0 +1,119 @@
+using KdServing.Contracts;
+using KdServing.Serving.Models;
+using StackExchange.Redis;
+
+namespace KdServing.Serving.Tests.Control;
+
+/// <summary>Servers that share no file system with the Distiller get versions through Redis, and start without it.</summary>
+public sealed class TransferTests : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+    private readonly SampleStudent sample = new("mlp");
+    private readonly RedisServer redis = new();
+    private readonly ModelRepository published;
+    private readonly VersionTransfer transfer;
+
+    public TransferTests()
+    {
+        published = new(folder["published"]);
+        // Small chunks, so that files have several.
+        transfer = new(redis.Database, SampleStudent.Model, new() { ChunkBytes = 10_000 });
+    }
+
+    public void Dispose()
+    {
+        redis.Dispose();
+        sample.Dispose();
+        folder.Dispose();
+    }
+
+    [Fact]
+    public async Task Versions_arrive_through_redis_and_stay_without_it()
+    {
+        Offer();
+        await using (var server = await StartAsync(redis.Endpoint))
+        {
+            await server.ServesAsync(1);
+            for (var version = 2; version <= 4; version++)
+            {
+                sample.Learn(version);
+                Offer();
+                await new VersionAnnouncements(redis.Database, SampleStudent.Model).PublishedAsync(version);
+                await server.ServesAsync(version);
+            }
+            var request = sample.Request(candidates: 20, seed: 1);
+            var expected = sample.Score(request);
+            var reply = await server.Client.RankAsync(request);
+            Assert.Equal(expected[0], reply.Targets[0].Logits[0], 1e-4f);
+        }
+        // Only its own folder, and no Redis.
+        await using (var server = await StartAsync("127.0.0.1:1"))
+        {
+            await server.ServesAsync(4);
+            Assert.Equal(4, (await server.Client.RankAsync(sample.Request(5, seed: 1))).Version);
+        }
+    }
+
+    [Fact]
+    public void A_chain_is_fetched_whole_from_its_tip()
+    {
+        for (var version = 1; version <= 3; version++)
+        {
+            Offer();
+            sample.Learn(version);
+        }
+        var own = new ModelRepository(folder["own"]);
+        transfer.Fetch(3, own);
+        Assert.Equal([1, 2, 3], own.Versions(SampleStudent.Model));
+        foreach (var version in own.Versions(SampleStudent.Model))
+        {
+            var manifest = own.Manifest(SampleStudent.Model, version);
+            own.RequireNothingElse(manifest);
+            foreach (var file in manifest.Files.Keys.Where(f => f != StudentSignature.RankerFile))
+                Assert.Equal(published.ReadVerified(manifest, file), own.ReadVerified(manifest, file));
+        }
+    }
+
+    [Fact]
+    public void What_has_expired_or_is_damaged_leaves_nothing_behind()
+    {
+        Offer();
+        var own = new ModelRepository(folder["own"]);
+        var chunk = redis.Connect().GetServer(redis.Endpoint).Keys(pattern: "kd:sample:chunk:*").First();
+        var bytes = (byte[])redis.Database.StringGet(chunk)!;
+        redis.Database.StringSet(chunk, (byte[])[.. bytes[..^1], (byte)~bytes[^1]]);
+        Assert.Contains("damaged chunk", Assert.Throws<ContractException>(() => transfer.Fetch(1, own)).Message, StringComparison.Ordinal);
+        redis.Database.KeyDelete(chunk);
+        Assert.Contains("has expired", Assert.Throws<ContractException>(() => transfer.Fetch(1, own)).Message, StringComparison.Ordinal);
+        Assert.Empty(own.Versions(SampleStudent.Model));
+        // Offered again, it is whole again.
+        transfer.Offer(published, published.Manifest(SampleStudent.Model, 1));
+        transfer.Fetch(1, own);
+        Assert.Equal([1], own.Versions(SampleStudent.Model));
+    }
+
+    [Fact]
+    public void Memory_in_redis_is_bounded_and_given_back()
+    {
+        var small = new VersionTransfer(redis.Database, SampleStudent.Model, new() { MaxBytes = 1000 });
+        Assert.Equal("refresh.transfer.max_mb", Assert.Throws<ContractException>(() => small.Offer(published, sample.Publish(published))).Field);
+        Assert.Empty(transfer.Versions());
+
+        sample.Learn(1);
+        Offer();
+        Assert.Equal([1, 2], transfer.Versions());
+        Assert.All(redis.Connect().GetServer(redis.Endpoint).Keys(pattern: "kd:sample:chunk:*"), k => Assert.NotNull(redis.Database.KeyTimeToLive(k)));
+        // What leaves the repository leaves Redis, except what a kept version shares with it.
+        sample.Learn(2);
+        var third = sample.Publish(published);
+        published.Remove(SampleStudent.Model, 2);
+        Assert.Throws<ContractException>(() => transfer.Offer(published, third));
+        Assert.Equal([1], transfer.Versions());
+        transfer.Fetch(1, new(folder["own"]));
+    }
+
+    private void Offer() => transfer.Offer(published, sample.Publish(published));
+
+    private Task<RunningServer> StartAsync(string endpoint) => RunningServer.StartAsync(null, redis: endpoint,
+        change: o => o with { Repository = folder["own"], Transfer = true });
+}
