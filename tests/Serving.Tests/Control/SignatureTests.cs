@@ -67,7 +67,6 @@ public sealed class SignatureTests : IDisposable
         Assert.Equal(1, Run("verify", "--repository", folder["models"], "--trusted-keys", folder["private.pem"]));
         Assert.Equal(1, Run("keygen", "--private", folder["private.pem"], "--public", folder["new.pem"]));
         Assert.Equal(2, Run("list"));
-        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(folder["private.pem"]));
         // Two keys while one is being replaced.
         File.AppendAllText(folder["other-public.pem"], File.ReadAllText(folder["public.pem"]));
         Assert.Equal(0, Run("verify", "--repository", folder["models"], "--trusted-keys", folder["other-public.pem"]));

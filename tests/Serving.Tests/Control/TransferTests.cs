@@ -1,5 +1,4 @@
 using KdServing.Contracts;
-using KdServing.Serving.Models;
 using StackExchange.Redis;
 
 namespace KdServing.Serving.Tests.Control;
