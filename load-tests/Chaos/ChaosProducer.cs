@@ -17,7 +17,7 @@ internal sealed class ChaosProducer(IDatabase redis, FeatureSchema schema, strin
     public const string Id = "chaos";
 
     /// <summary>Stream field that tells poison entries apart; the Distiller does not read it.</summary>
-    public const string PoisonField = "p";
+    public const string PoisonField = "chaos";
 
     private const string Teacher = "teacher";
     private static readonly TimeSpan RetryDelay = TimeSpan.FromMilliseconds(100);

@@ -84,7 +84,7 @@ internal static partial class MaliciousDrill
         var manifest = VersionManifest.Parse(File.ReadAllBytes(Path.Combine(source, VersionManifest.FileName)));
         var files = manifest.Files.ToDictionary();
         files[StudentSignature.HeadFile] = new(head.Length, Convert.ToHexStringLower(SHA256.HashData(head)));
-        File.WriteAllText(Path.Combine(hidden, VersionManifest.FileName), (manifest with { Version = version, BaseVersion = version, Files = files }).ToJson());
+        File.WriteAllBytes(Path.Combine(hidden, VersionManifest.FileName), (manifest with { Version = version, BaseVersion = version, Files = files }).ToBytes());
         Directory.Move(hidden, target);
         return name;
     }

@@ -32,11 +32,11 @@ internal static class Mutation
     {
         var path = Path.Combine(folder, VersionManifest.FileName);
         var manifest = VersionManifest.Parse(File.ReadAllBytes(path));
-        File.WriteAllText(path, (manifest with
+        File.WriteAllBytes(path, (manifest with
         {
             Version = version,
             BaseVersion = manifest.Kind == VersionKind.Base ? version : manifest.BaseVersion,
-        }).ToJson());
+        }).ToBytes());
     }
 
     private static string Damage(string[] files, Random random, string kind)

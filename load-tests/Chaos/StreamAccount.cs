@@ -20,8 +20,8 @@ internal sealed class StreamAccount(ChaosSystem system, ChaosStudent student, ID
         var stream = AppendOnlyFile.Entries(system.Folder.Redis).Where(e => e.Key == key);
         var account = new RecordAccount(stream);
         var deadLetters = await DeadLettersAsync();
-        var position = UndisturbedRun.Position(system.State, key);
-        var (applied, twice) = account.Applied([(StreamId.Zero, position)]);
+        var checkpoint = UndisturbedRun.Newest(system.State).Manifest;
+        var (applied, twice) = account.Applied(JournalAccount.Batches(AppendOnlyFile.Entries(system.Folder.Redis), student.Model, key, checkpoint));
         var dead = account.DeadLettered(deadLetters);
         var produced = producer.Acknowledged + producer.Poisoned;
         // A repeat that the Distiller did not recognise shows in its own count only; the hash of the weights tells as well.

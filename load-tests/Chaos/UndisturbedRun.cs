@@ -49,11 +49,9 @@ internal static class UndisturbedRun
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 
-    /// <summary>The last stream entry whose effect is in the newest whole checkpoint.</summary>
-    public static StreamId Position(string stateFolder, string streamKey) =>
-        Newest(stateFolder).Manifest.Streams.TryGetValue(streamKey, out var state) ? StreamId.Parse(state.Position) : StreamId.Zero;
-
-    private static StoredCheckpoint Newest(string stateFolder) =>
+    /// <summary>The newest whole checkpoint.</summary>
+    /// <exception cref="DemoException">There is none.</exception>
+    public static StoredCheckpoint Newest(string stateFolder) =>
         new CheckpointStore(Path.Combine(stateFolder, "checkpoints"), keep: 1).Whole(_ => { }).FirstOrDefault()
         ?? throw new DemoException($"no whole checkpoint in {stateFolder}");
 

@@ -1,4 +1,3 @@
-using Google.Protobuf;
 using StackExchange.Redis;
 
 namespace KdServing.Contracts;
@@ -19,15 +18,8 @@ public static class ItemEntry
             throw new ContractException("v", "is missing or is not 1; written by another release?");
         if (batch is null)
             throw new ContractException("r", "is missing");
-        ItemBatch parsed;
-        try
-        {
-            parsed = ItemBatch.Parser.ParseFrom(batch);
-        }
-        catch (InvalidProtocolBufferException)
-        {
+        if (!UntrustedMessage.TryParse(ItemBatch.Parser, batch, out var parsed))
             throw new ContractException("r", "is not an ItemBatch");
-        }
         ItemBatchValidation.Require(parsed, schema);
         return parsed;
     }

@@ -75,7 +75,7 @@ public static class ItemFile
             {
                 batch = ItemBatch.Parser.ParseDelimitedFrom(stream);
             }
-            catch (InvalidProtocolBufferException e)
+            catch (Exception e) when (UntrustedMessage.IsMalformed(e))
             {
                 fault = new($"message {number}", $"is not an ItemBatch, or is cut short ({e.Message}); what follows it is not read");
             }

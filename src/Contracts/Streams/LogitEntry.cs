@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using Google.Protobuf;
 using StackExchange.Redis;
 
 namespace KdServing.Contracts;
@@ -42,15 +41,8 @@ public static class LogitEntry
     public static TeacherRecord Parse(byte[]? format, byte[]? record, FeatureSchema schema)
     {
         RequireFormat(format, record);
-        TeacherRecord parsed;
-        try
-        {
-            parsed = TeacherRecord.Parser.ParseFrom(record);
-        }
-        catch (InvalidProtocolBufferException)
-        {
+        if (!UntrustedMessage.TryParse(TeacherRecord.Parser, record, out var parsed))
             throw new ContractException("r", "is not a TeacherRecord");
-        }
         TeacherRecordValidation.Require(parsed, schema);
         return parsed;
     }
@@ -60,15 +52,8 @@ public static class LogitEntry
     public static LabelRecord ParseLabels(byte[]? format, byte[]? record, FeatureSchema schema)
     {
         RequireFormat(format, record);
-        LabelRecord parsed;
-        try
-        {
-            parsed = LabelRecord.Parser.ParseFrom(record);
-        }
-        catch (InvalidProtocolBufferException)
-        {
+        if (!UntrustedMessage.TryParse(LabelRecord.Parser, record, out var parsed))
             throw new ContractException("r", "is not a LabelRecord");
-        }
         LabelRecordValidation.Require(parsed, schema);
         return parsed;
     }
@@ -80,17 +65,10 @@ public static class LogitEntry
             && ulong.TryParse(sequence, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
             && number is > 0 and <= TeacherRecordValidation.MaxSequence)
             return (Encoding.UTF8.GetString(producer), number);
-        try
-        {
-            var parsed = record is null ? null : TeacherRecord.Parser.ParseFrom(record);
-            return parsed is { ProducerId.Length: > 0 and <= TeacherRecordValidation.MaxRequestIdLength, Sequence: > 0 and <= TeacherRecordValidation.MaxSequence }
+        return record is not null && UntrustedMessage.TryParse(TeacherRecord.Parser, record, out var parsed)
+            && parsed is { ProducerId.Length: > 0 and <= TeacherRecordValidation.MaxRequestIdLength, Sequence: > 0 and <= TeacherRecordValidation.MaxSequence }
                 ? (parsed.ProducerId, parsed.Sequence)
                 : null;
-        }
-        catch (InvalidProtocolBufferException)
-        {
-            return null;
-        }
     }
 
     private static void RequireFormat(byte[]? format, byte[]? record)

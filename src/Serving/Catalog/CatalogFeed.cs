@@ -124,7 +124,7 @@ public sealed class CatalogFeed : BackgroundService
                 return;
             }
             catch (Exception e) when (e is ContractException or IOException or UnauthorizedAccessException or FormatException
-                or Google.Protobuf.InvalidProtocolBufferException)
+                || UntrustedMessage.IsMalformed(e))
             {
                 log.SnapshotRefused(Path.GetFileName(file), e.Message);
             }

@@ -98,7 +98,7 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
         {
             return GoldenBatch.Parser.ParseFrom(repository.ReadVerified(manifest, StudentSignature.GoldenFile));
         }
-        catch (InvalidProtocolBufferException)
+        catch (Exception e) when (UntrustedMessage.IsMalformed(e))
         {
             throw new ContractException(StudentSignature.GoldenFile, "is not a golden batch");
         }

@@ -61,7 +61,7 @@ public sealed class RankCall
         {
             return RankRequest.Parser.ParseFrom(payload, 0, length);
         }
-        catch (InvalidProtocolBufferException e)
+        catch (Exception e) when (UntrustedMessage.IsMalformed(e))
         {
             throw new ContractException("request", $"is not a RankRequest message: {e.Message}");
         }
@@ -99,7 +99,7 @@ public sealed class RankCall
             Scan();
             IsMalformed = false;
         }
-        catch (Exception e) when (e is FormatException or InvalidProtocolBufferException or OverflowException)
+        catch (Exception e) when (e is FormatException or OverflowException || UntrustedMessage.IsMalformed(e))
         {
             IsMalformed = true;
         }

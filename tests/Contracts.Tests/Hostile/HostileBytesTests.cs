@@ -15,8 +15,20 @@ public sealed class HostileBytesTests
 
     [Fact]
     public void Manifests() => EachMutant(
-        Encoding.UTF8.GetBytes(SampleManifest.Delta(7, 6, 4, new Dictionary<string, VersionFile> { ["rows.bin"] = new(10, new string('a', 64)) }).ToJson()),
+        SampleManifest.Delta(7, 6, 4, new Dictionary<string, VersionFile> { ["rows.bin"] = new(10, new string('a', 64)) }).ToBytes(),
         bytes => VersionManifest.Parse(bytes));
+
+    // What a publisher gone bad would write: spoilt, and sealed.
+    [Fact]
+    public void Sealed_manifests() => EachMutant(
+        Encoding.UTF8.GetBytes(SampleManifest.Delta(7, 6, 4, new Dictionary<string, VersionFile> { ["rows.bin"] = new(10, new string('a', 64)) }).ToJson()),
+        bytes =>
+        {
+            if (Encoding.UTF8.GetString(bytes).TrimEnd().EndsWith('}'))
+                VersionManifest.Parse(ManifestSeal.Add(Encoding.UTF8.GetString(bytes)));
+            else
+                throw new ContractException("manifest", "is no object: there is nothing to seal");
+        });
 
     [Fact]
     public void Schemas() => EachMutant(Encoding.UTF8.GetBytes(SampleRecord.Schema.Json), bytes => FeatureSchema.Parse(Encoding.UTF8.GetString(bytes)));
@@ -30,6 +42,15 @@ public sealed class HostileBytesTests
         EachMutant(stream.ToArray(), bytes => RowsFile.Apply(bytes, tables));
         foreach (var table in tables)
             table.Dispose();
+    }
+
+    // An unknown field of 64 bits cut short at the end of a nested message: Google.Protobuf's parser steps out of its buffer.
+    [Fact]
+    public void A_64_bit_field_cut_short_is_no_message()
+    {
+        byte[] labels = [0xf9, 0x3f, 1, 2, 3];
+        byte[] record = [(TeacherRecord.LabelsFieldNumber << 3) | 2, (byte)labels.Length, .. labels];
+        Assert.Equal("r", Assert.Throws<ContractException>(() => LogitEntry.Parse([(byte)'1'], record, SampleRecord.Schema)).Field);
     }
 
     // The exception's message names the seed's number of the mutant.

@@ -47,12 +47,12 @@ public sealed class HostileNameTests
         {
             var json = JsonNode.Parse(sample)!.AsObject();
             json["model"] = name;
-            Assert.Throws<ContractException>(() => VersionManifest.Parse(Encoding.UTF8.GetBytes(json.ToJsonString())));
+            Assert.Throws<ContractException>(() => VersionManifest.Parse(ManifestSeal.Add(json.ToJsonString())));
             if (!name.Contains('/', StringComparison.Ordinal) && !name.Contains('\\', StringComparison.Ordinal))
                 continue;
             json = JsonNode.Parse(sample)!.AsObject();
             json["files"] = new JsonObject { [name] = new JsonObject { ["bytes"] = 1, ["sha256"] = new string('a', 64) } };
-            Assert.Throws<ContractException>(() => VersionManifest.Parse(Encoding.UTF8.GetBytes(json.ToJsonString())));
+            Assert.Throws<ContractException>(() => VersionManifest.Parse(ManifestSeal.Add(json.ToJsonString())));
         }
     }
 }

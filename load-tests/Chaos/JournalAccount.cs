@@ -1,0 +1,28 @@
+using System.Text.Json;
+using KdServing.Contracts;
+using KdServing.Distiller.Checkpoints;
+using KdServing.Distiller.Training;
+
+namespace KdServing.LoadTests.Chaos;
+
+/// <summary>Which batches are in the final weights: the journal as Redis wrote it to its file, up to the entry that the checkpoint names.</summary>
+internal static class JournalAccount
+{
+    private const string EntryField = "j";
+
+    /// <summary>Batches of one stream whose effect is in a checkpoint, in the order in which they were decided.</summary>
+    /// <param name="entries">Of the whole file.</param>
+    public static IReadOnlyList<(StreamId After, StreamId To)> Batches(IEnumerable<AofEntry> entries, string model, string streamKey, CheckpointManifest checkpoint)
+    {
+        var journal = (string)new StreamKeys(model).Journal!;
+        var ranges = new List<(StreamId, StreamId)>();
+        foreach (var entry in entries.Where(e => e.Key == journal && e.Id.Ms <= checkpoint.JournalSequence))
+        {
+            var decision = JsonSerializer.Deserialize<JournalEntry>(entry[EntryField], ContractJson.Options)!;
+            // Another history's batches are in no weights.
+            if (decision.Life == checkpoint.Life && decision.Batch is { } batch && batch.Sources.TryGetValue(streamKey, out var range))
+                ranges.Add((StreamId.Parse(range.After), StreamId.Parse(range.Last)));
+        }
+        return ranges;
+    }
+}
