@@ -12,6 +12,9 @@ internal sealed class ChaosRun(ChaosOptions options, IEnumerable<ScheduledFault>
 {
     private const int Candidates = 50;
     private static readonly TimeSpan DrainPatience = TimeSpan.FromMinutes(3);
+
+    // A refresh is due every second; what damage and the gate may cost is some of them.
+    private static readonly TimeSpan FreshPatience = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan ProgressInterval = TimeSpan.FromSeconds(10);
 
@@ -80,14 +83,18 @@ internal sealed class ChaosRun(ChaosOptions options, IEnumerable<ScheduledFault>
 
     private async Task DrainAsync(ChaosSystem system, ChaosStudent student, CancellationToken cancellation)
     {
+        var healedMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
         var key = (string)new StreamKeys(student.Model).Logits!;
         var last = AppendOnlyFile.Entries(system.Folder.Redis).Last(e => e.Key == key).Id.ToString();
         await system.UntilAsync(() => Task.FromResult(system.Distiller.Text("position", key) == last), DrainPatience,
             "the Distiller to work through the stream", cancellation);
         if (!await system.StopInOrderAsync("distiller", DrainPatience))
             broken.Add("the Distiller did not stop in order");
+        var repository = new ModelRepository(system.Repository);
+        var newest = repository.Versions(student.Model)[^1];
+        if (repository.Versions(student.Model).Reverse().Select(v => repository.TryManifest(student.Model, v)).FirstOrDefault(m => m is not null)?.CreatedAtMs < healedMs - FreshPatience.TotalMilliseconds)
+            broken.Add($"no version was published within {FreshPatience.TotalSeconds:F0} s of the end");
         // The last version is served before the accounts are closed.
-        var newest = new ModelRepository(system.Repository).Versions(student.Model)[^1];
         var refused = newest.ToString(CultureInfo.InvariantCulture);
         await system.UntilAsync(async () => await system.ServingStatusAsync() is var s && (s.Count("version") >= newest || s["versions_refused", refused] is not null),
             DrainPatience, $"version {newest} to be served", cancellation);

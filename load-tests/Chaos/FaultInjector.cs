@@ -82,8 +82,8 @@ internal sealed class FaultInjector(ChaosSystem system, ChaosStudent student, Re
     // The owner stands still until its lease has ended and a standby has taken over; then it wakes up, and must notice.
     private async Task<bool> PauseDistillerAsync(TimeSpan hold, CancellationToken cancellation)
     {
-        if (!system.IsRunning("distiller"))
-            return false;
+        // One that is still starting, or waits for Redis, owns nothing yet.
+        await system.UntilAsync(() => Task.FromResult(system.Distiller.Text("phase") == "training"), TakeOverPatience, "the Distiller to train", cancellation);
         say("SIGSTOP distiller, until a standby has taken over");
         system.Stop("distiller");
         system.MayEnd("distiller");

@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using KdServing.Contracts;
 using KdServing.Distiller.Checkpoints;
 using KdServing.LoadTests.Demo;
 using StackExchange.Redis;

@@ -21,17 +21,11 @@ public static class LogitEntry
     /// <summary>The record of an entry as Redis replies it (field, value, field, value, …), for who only looks; null when there is none that can be read.</summary>
     public static TeacherRecord? TryRead(RedisResult[] fields)
     {
-        try
+        for (var i = 0; i + 1 < fields.Length; i += 2)
         {
-            for (var i = 0; i + 1 < fields.Length; i += 2)
-            {
-                if ((string?)fields[i] == RecordField)
-                    return TeacherRecord.Parser.ParseFrom((byte[])fields[i + 1]!);
-            }
-        }
-        catch (InvalidProtocolBufferException)
-        {
-            // The Distiller's business: it goes to the dead letters there.
+            // One that can not be read is the Distiller's business: it goes to the dead letters there.
+            if ((string?)fields[i] == RecordField && UntrustedMessage.TryParse(TeacherRecord.Parser, (byte[])fields[i + 1]!, out var record))
+                return record;
         }
         return null;
     }

@@ -126,7 +126,12 @@ public sealed class VersionPublisher(FeatureSchema schema, string model, GatePol
         {
             DistillerLog.Error($"version {plan.Version} not published: {e.Message}; training goes on{(isReplay ? "" : ", the next refresh tries again")}");
             if (!isReplay)
+            {
+                // Its number is taken by what is not ours, or is damaged: the next version is a base above it, else none would ever come.
+                if (repository.Versions(model).LastOrDefault() is var newest && newest >= plan.Version)
+                    writer.Rebase(newest);
                 return false;
+            }
             // It was published once: what follows rests on it or, if it is gone, on the next base.
             writer.Rebase(Math.Max(plan.Version, repository.Versions(model).LastOrDefault()));
             return true;

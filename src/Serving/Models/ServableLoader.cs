@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using Google.Protobuf;
 using KdServing.Contracts;
 using KdServing.Serving.Kernels;
 using Microsoft.ML.OnnxRuntime;
