@@ -51,6 +51,8 @@ internal sealed class LoadArguments
     public readonly Option<double> BurstEvery = new("--burst-every") { Description = "burst: seconds from one to the next.", DefaultValueFactory = _ => 1 };
     public readonly Option<string?> Repository = new("--repository") { Description = "storm: the server's model repository; clones of its newest version are published there." };
     public readonly Option<double> SwapEvery = new("--swap-every") { Description = "storm: seconds from one version to the next.", DefaultValueFactory = _ => 1 };
+    public readonly Option<string?> Control = new("--control") { Description = "storm: HOST:PORT of the server's control listener; in every other phase the server holds its version, and the two are compared." };
+    public readonly Option<double> PhaseSeconds = new("--phase-seconds") { Description = "storm with --control: length of a phase.", DefaultValueFactory = _ => 20 };
     public readonly Option<Uri?> Status = new("--status")
     {
         Description = "The server's HTTP port, e.g. http://127.0.0.1:8501: swap windows are then those of its ledger.",
@@ -75,6 +77,7 @@ internal sealed class LoadArguments
         Above(P99Limit, 0);
         Above(BurstEvery, 0);
         Above(SwapEvery, 0);
+        Above(PhaseSeconds, 0);
         Above(WarmUp, -1);
         foreach (var option in new[] { Connections, Pool, Burst })
             TrafficTarget.AtLeast(option, 1);
@@ -91,13 +94,15 @@ internal sealed class LoadArguments
         foreach (var option in new Option[]
         {
             Mode, Rates, Concurrency, Factors, Seconds, WarmUp, Connections, Streams, Pool, ById, ItemsOut, Abandon, P99Limit, Burst, BurstEvery, Repository,
-            SwapEvery, Status, ServerPid, Report, Csv, Requests, Plot,
+            SwapEvery, Control, PhaseSeconds, Status, ServerPid, Report, Csv, Requests, Plot,
         })
             command.Add(option);
         command.Validators.Add(r =>
         {
             if (r.GetValue(Mode) == LoadMode.Storm && r.GetValue(Repository) is null)
                 r.AddError("--mode storm needs --repository");
+            if (r.GetValue(Control) is { } control && !Uri.TryCreate($"http://{control}", UriKind.Absolute, out _))
+                r.AddError($"--control '{control}' must look like HOST:PORT");
             if (r.GetValue(ItemsOut) is not null && r.GetValue(ById) is null)
                 r.AddError("--items-out needs --by-id");
         });

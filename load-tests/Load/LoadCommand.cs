@@ -77,16 +77,13 @@ public static class LoadCommand
         var publishing = storm?.RunAsync(parsed.GetValue(arguments.SwapEvery), end.Token) ?? Task.CompletedTask;
         var steps = new List<StepResult>();
         var started = DateTimeOffset.UtcNow;
-        var finding = await new LoadModes(session, plan, step =>
-        {
-            steps.Add(step);
-            progress.Clear();
-            Console.WriteLine(Line(step));
-        }, stop).RunAsync();
+        var finding = parsed.GetValue(arguments.Control) is { } control && storm is not null
+            ? await new StormPhases(session, plan, new($"http://{control}"), parsed.GetValue(arguments.Status), parsed.GetValue(arguments.PhaseSeconds), Finished, stop).RunAsync()
+            : await new LoadModes(session, plan, Finished, stop).RunAsync();
         progress.Clear();
         await end.CancelAsync();
         await publishing;
-        if (storm is not null)
+        if (storm is not null && finding.Length == 0)
             finding = $"{storm.Published} versions published, {steps.Sum(s => s.Figures.Swaps.Count)} of them seen in replies";
         if (session.LastLoss is { } loss)
             finding += $"{(finding.Length > 0 ? "; " : "")}a connection was lost: {loss}";
@@ -100,6 +97,13 @@ public static class LoadCommand
             Console.WriteLine(finding);
         await WriteAsync(report, arguments, parsed);
         return 0;
+
+        void Finished(StepResult step)
+        {
+            steps.Add(step);
+            progress.Clear();
+            Console.WriteLine(Line(step));
+        }
     }
 
     private static string Line(StepResult step)

@@ -2,11 +2,14 @@ using KdServing.Contracts;
 
 namespace KdServing.LoadTests.Load;
 
-/// <summary>Publishes one version after another into a repository: the newest one again, as a delta of a hundredth of its rows.</summary>
+/// <summary>Publishes one version after another into a repository: the newest one again, as a delta of a hundredth of its rows, or as a base.</summary>
 /// <remarks>Scores do not change, so whatever a swap disturbs is the swap's doing. No trainer may publish the model meanwhile.</remarks>
 internal sealed class VersionStorm : IDisposable
 {
     private const double RowShare = 0.01;
+    // As the Distiller does it by default (RefreshPolicy): a chain of thousands of deltas is nobody's.
+    private const int BaseEvery = 20;
+    private const int KeptBases = 3;
 
     private readonly ModelRepository repository;
     private readonly string model;
@@ -53,21 +56,25 @@ internal sealed class VersionStorm : IDisposable
     public void Publish()
     {
         var source = repository.Folder(model, newest.Version);
+        var isBase = Published % BaseEvery == BaseEvery - 1;
         newest = repository.Publish(model, newest.Version + 1, Write, files => newest with
         {
             Version = newest.Version + 1,
-            Kind = VersionKind.Delta,
-            PreviousVersion = newest.Version,
+            Kind = isBase ? VersionKind.Base : VersionKind.Delta,
+            BaseVersion = isBase ? newest.Version + 1 : newest.BaseVersion,
+            PreviousVersion = isBase ? 0 : newest.Version,
             CreatedAtMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
             Files = files,
         });
         Published++;
+        if (isBase)
+            repository.RemoveBefore(model, newest.Version - BaseEvery * (KeptBases - 1));
 
         void Write(string folder)
         {
             foreach (var file in newest.Files.Keys.Where(f => f is not (StudentSignature.RowsFile or StudentSignature.RankerFile)))
                 File.Copy(Path.Combine(source, file), Path.Combine(folder, file));
-            int[][] rows = [.. tables.Select(t => Enumerable.Range(0, t.Rows).Where(_ => random.NextDouble() < RowShare).ToArray())];
+            int[][]? rows = isBase ? null : [.. tables.Select(t => Enumerable.Range(0, t.Rows).Where(_ => random.NextDouble() < RowShare).ToArray())];
             DurableFile.Write(Path.Combine(folder, StudentSignature.RowsFile), s => RowsFile.Write(s, tables, rows));
         }
     }
