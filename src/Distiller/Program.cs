@@ -27,6 +27,7 @@ var root = new RootCommand("Trains a student on a stream of teacher logits and p
     config, schema, student, redis, repository, state, status, frozenAfter, untilIdle, acceptLoss,
 };
 root.Add(KdServing.Distiller.Losses.LossesCommand.Create());
+root.Add(KdServing.Distiller.Methods.PresetsCommand.Create());
 root.Add(KdServing.Distiller.Offline.TrainCommand.Create());
 root.Add(KdServing.Distiller.Offline.CompareCommand.Create());
 root.Add(KdServing.Distiller.Offline.EasyRec.ImportCommand.Create());
