@@ -1,7 +1,7 @@
 using System.Globalization;
 using KdServing.Contracts;
-using KdServing.Distiller.Evaluation;
 using KdServing.Datasets;
+using KdServing.Distiller.Evaluation;
 
 namespace KdServing.LoadTests.Teaching;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
+using KdServing.Datasets;
 using KdServing.Distiller.Teachers;
 using KdServing.Distiller.Training;
-using KdServing.Datasets;
 
 namespace KdServing.LoadTests.Teaching;
 

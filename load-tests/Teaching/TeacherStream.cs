@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using KdServing.Contracts;
+using KdServing.Datasets;
 using KdServing.Distiller.Teachers;
 using KdServing.Distiller.Training;
-using KdServing.Datasets;
 using StackExchange.Redis;
 using static KdServing.LoadTests.Teaching.PhaseClock;
 

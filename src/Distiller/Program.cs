@@ -33,8 +33,9 @@ root.Add(KdServing.Distiller.Offline.CompareCommand.Create());
 root.Add(KdServing.Distiller.Offline.EasyRec.ImportCommand.Create());
 root.SetAction((arguments, _) => RunAsync(arguments));
 var parsed = root.Parse(args);
+// A stop in order saves the state first; the default of two seconds is too short for a busy disk.
 if (parsed.Errors.Count == 0)
-    return await parsed.InvokeAsync();
+    return await parsed.InvokeAsync(new() { ProcessTerminationTimeout = TimeSpan.FromMinutes(2) });
 await parsed.InvokeAsync();
 return BadConfiguration;
 

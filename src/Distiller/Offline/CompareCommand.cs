@@ -29,7 +29,7 @@ public static class CompareCommand
             presets, seeds, chosenSeeds, impressions, json,
         };
         files.AddTo(command);
-        command.SetAction((parsed, cancellation) => Task.Run(() => OfflineExit.Of(parsed, () =>
+        command.SetAction((parsed, cancellation) => Task.Run(() => OfflineExit.Of(parsed, "finished runs are kept, and the same command goes on with the others", () =>
         {
             var contenders = Contender.Parse(parsed.GetRequiredValue(presets));
             var inputs = files.Read(parsed);

@@ -13,7 +13,8 @@ internal static class OfflineExit
     // What a shell reports of a process that an interrupt ended.
     private const int Interrupted = 130;
 
-    public static int Of(ParseResult parsed, Action action)
+    /// <param name="whenInterrupted">What is kept then, and how to go on.</param>
+    public static int Of(ParseResult parsed, string whenInterrupted, Action action)
     {
         try
         {
@@ -26,7 +27,7 @@ internal static class OfflineExit
         }
         catch (OperationCanceledException)
         {
-            return Say("interrupted; what was finished is kept, and the same command goes on from there", Interrupted);
+            return Say($"interrupted; {whenInterrupted}", Interrupted);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotFiniteNumberException or DllNotFoundException)
         {

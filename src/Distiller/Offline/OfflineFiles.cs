@@ -29,7 +29,10 @@ internal sealed class OfflineFiles
     {
         try
         {
-            var reader = DatasetReader.Open(parsed.GetRequiredValue(data), parsed.GetValue(samples) ?? SampleCatalog.FindRoot());
+            var folder = parsed.GetRequiredValue(data);
+            // Data that brings its own description needs no samples.
+            var reader = DatasetReader.Open(folder, parsed.GetValue(samples)
+                ?? (File.Exists(Path.Combine(folder, SampleCatalog.DescriptionFile)) ? folder : SampleCatalog.FindRoot()));
             var settings = parsed.GetValue(config)?.FullName ?? Path.Combine(reader.SamplePath, "distiller.json");
             var beside = Path.GetDirectoryName(settings)!;
             var teacherFile = parsed.GetValue(teacher)?.FullName ?? Path.Combine(beside, "teacher.json");

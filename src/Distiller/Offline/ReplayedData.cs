@@ -1,7 +1,7 @@
+using System.Text.Json;
 using KdServing.Contracts;
 using KdServing.Datasets;
 using KdServing.Distiller.Teachers;
-using System.Text.Json;
 
 namespace KdServing.Distiller.Offline;
 

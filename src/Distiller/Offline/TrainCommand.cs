@@ -25,7 +25,7 @@ public static class TrainCommand
             state, repository, resume, epochs,
         };
         files.AddTo(command);
-        command.SetAction((parsed, cancellation) => Task.Run(() => OfflineExit.Of(parsed, () =>
+        command.SetAction((parsed, cancellation) => Task.Run(() => OfflineExit.Of(parsed, "the state is saved; go on with --continue", () =>
         {
             var inputs = files.Read(parsed);
             if (parsed.GetValue(epochs) is { } most)

@@ -1,7 +1,7 @@
-using KdServing.Datasets;
 using System.Diagnostics;
 using Grpc.Core;
 using KdServing.Contracts;
+using KdServing.Datasets;
 using KdServing.LoadTests.Traffic;
 
 namespace KdServing.EndToEnd.Tests.Traffic;

@@ -22,7 +22,7 @@ public static class ImportCommand
         {
             file, output, model, target,
         };
-        command.SetAction(parsed => OfflineExit.Of(parsed, () =>
+        command.SetAction(parsed => OfflineExit.Of(parsed, "nothing was written", () =>
         {
             var source = parsed.GetRequiredValue(file);
             if (!source.Exists)
