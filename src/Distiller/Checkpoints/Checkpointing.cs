@@ -20,6 +20,7 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
     private const string EvaluationFile = "evaluation.bin";
     private const string GateSetFile = "gate_set.bin";
     private const string RecentFile = "recent.bin";
+    private const string JoinsFile = "joins.bin";
     private const string UnpublishedFile = "unpublished.bin";
 
     // An increment is applied row by row and the chain is read whole: with this share of all rows it saves nothing.
@@ -59,6 +60,8 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
         var (heldOut, recent, unpublished) = (trainer.GateSet.Records.ToArray(), trainer.Recent.ToArray(), trainer.Unpublished());
         files[GateSetFile] = stream => GateSet.Save(heldOut, stream);
         files[RecentFile] = stream => GateSet.Save(recent, stream);
+        if (trainer.Joins is { } joins)
+            files[JoinsFile] = joins.Save();
         files[UnpublishedFile] = stream => RowNumbers.Write(stream, unpublished);
         var saved = new Saved(trainer.Progress.Positions.ToDictionary(), journal.Sequence, trainer.Progress.Counters, kind, null);
         var manifest = Describe(trainer, journal, epoch, kind);
@@ -154,6 +157,11 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
             using var recent = File.OpenRead(Path.Combine(path, RecentFile));
             while (recent.Position < recent.Length)
                 trainer.Remember(TeacherRecord.Parser.ParseDelimitedFrom(recent));
+            if (trainer.Joins is not null && File.Exists(Path.Combine(path, JoinsFile)))
+            {
+                using var joins = File.OpenRead(Path.Combine(path, JoinsFile));
+                trainer.Joins.Restore(joins);
+            }
         }
         catch (Exception e) when (e is InvalidDataException or InvalidProtocolBufferException)
         {

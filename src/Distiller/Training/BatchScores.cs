@@ -49,6 +49,15 @@ public sealed class BatchScores(FeatureSchema schema)
         }
     }
 
+    /// <summary>What was said of the candidates of one record, first target; after <see cref="Observe"/>.</summary>
+    /// <param name="teacher">The teacher's logits of the first target, [N]; not finite where it did not score.</param>
+    public SessionScores Session(ReadOnlySpan<float> teacher, int start, int count)
+    {
+        return new(teacher.Slice(start, count).ToArray(), Copy(Scorer.Student), Copy(Scorer.StudentLatest), Copy(Scorer.StudentLabelsOnly), Copy(Scorer.StudentFrozen));
+
+        float[]? Copy(Scorer scorer) => present.Contains(scorer) ? CollectionsMarshal.AsSpan(logits[scorer]).Slice(start, count).ToArray() : null;
+    }
+
     private static ReadOnlySpan<float> Part(ReadOnlySpan<float> logits, int start, int count) =>
         logits.IsEmpty ? default : logits.Slice(start, count);
 

@@ -76,6 +76,11 @@ public sealed class Cohort : IDisposable
         scores.Observe(batch, batch.SoftLabels(teacherSource), Evaluation);
     }
 
+    /// <summary>What each scorer said of a record of the batch before it was learned; after <see cref="ScoreAndLearn"/>.</summary>
+    /// <param name="record">Its index in <see cref="Records"/>.</param>
+    public SessionScores ScoresOf(int record) =>
+        scores.Session(batch.SoftLabels(teacherSource), batch.Starts[record], batch.Starts[record + 1] - batch.Starts[record]);
+
     public void Dispose()
     {
         Published.Dispose();

@@ -37,6 +37,8 @@ public sealed class DistillationLoop : IDisposable
         this.options = options;
         var model = config.Model!;
         List<LogitStreamReader> readers = [.. new StreamKeys(model).LogitShards(config.Shards).Select(key => new LogitStreamReader(redis, key, schema))];
+        if (config.Labels is not null)
+            readers.Add(new(redis, new StreamKeys(model).Labels, schema, isLabels: true));
         announcements = new(redis, model);
         owner = new(redis, model);
         stream = new(readers, options.Redis);

@@ -59,6 +59,9 @@ public sealed record DistillerConfig
     /// <summary>Streams that the teachers spread their records over; the same as in their writers.</summary>
     public int Shards { get; init; } = 1;
 
+    /// <summary>Labels that arrive after their records; null: they are not waited for.</summary>
+    public LabelsConfig? Labels { get; init; }
+
     /// <summary>A batch that is not full is learned when nothing has arrived for so long.</summary>
     public double IdleSeconds { get; init; } = 0.5;
 
@@ -102,6 +105,11 @@ public sealed record DistillerConfig
         RequireEmbedding(Optimizer.Embedding);
         RequireRange(BatchRecords, 1, 4096, "batch_records");
         RequireRange(Threads, 1, 256, "threads");
+        if (Labels is { } labels)
+        {
+            RequirePositive(labels.WindowSeconds, "labels.window_seconds");
+            RequireRange(labels.MaxOpen, 1, 10_000_000, "labels.max_open");
+        }
         RequireRange(Shards, 1, StreamKeys.MaxShards, "shards");
         RequireRange(Checkpoint.Keep, 1, 1000, "checkpoint.keep");
         RequireRange(Checkpoint.FullEvery, 1, 1000, "checkpoint.full_every");

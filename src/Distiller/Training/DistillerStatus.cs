@@ -56,6 +56,9 @@ public sealed record DistillerStatus
 
     public required IReadOnlyDictionary<string, string> Position { get; init; }
 
+    /// <summary>What became of delayed labels; null when they are not waited for.</summary>
+    public required LabelCounters? Labels { get; init; }
+
     /// <summary>Fencing epoch under which this process trains.</summary>
     public required long Epoch { get; init; }
 

@@ -21,6 +21,7 @@ public sealed class Trainer : IDisposable
     private readonly IReadOnlyList<string> streams;
     private readonly FeatureBatch golden;
     private readonly Queue<TeacherRecord> recent = new();
+    private readonly List<TeacherRecord> batch = [];
 
     /// <param name="streams">Keys of the streams, in the order of <see cref="SourcedEntry.Source"/>.</param>
     /// <param name="frozenAfterSeconds">The live version becomes <c>student_frozen</c> after so long on the streams' clock; null: never.</param>
@@ -34,6 +35,7 @@ public sealed class Trainer : IDisposable
         GateSet = new(config.Gate.Window);
         Changes = new([.. Cohort.Student.NamedTables.Select(t => t.Table)]);
         LabelsOnlyChanges = Cohort.LabelsOnly is null ? null : new([.. Cohort.LabelsOnly.NamedTables.Select(t => t.Table)]);
+        Joins = config.Labels is null ? null : new(config.Labels, schema.Targets);
         golden = new(schema, []);
     }
 
@@ -50,16 +52,20 @@ public sealed class Trainer : IDisposable
 
     public RowChanges? LabelsOnlyChanges { get; }
 
+    /// <summary>Null when labels come with their records only.</summary>
+    public LabelJoins? Joins { get; }
+
     /// <summary>Knows which rows no version holds yet.</summary>
     public VersionWriter Writer { get; }
 
     /// <summary>The last records learned, oldest first: the next version's golden batch.</summary>
     public IReadOnlyCollection<TeacherRecord> Recent => recent;
 
-    /// <summary>Learns a batch that was journaled. Every entry becomes one of: dead letter, repeat, gate set, or part of the batch.</summary>
+    /// <summary>Learns a batch that was journaled. Every entry becomes one of: dead letter, repeat, label, gate set, or part of the batch.</summary>
     public void Learn(IReadOnlyList<SourcedEntry> entries)
     {
         Cohort.Clear();
+        batch.Clear();
         var counters = Progress.Counters;
         if (counters.Examined == 0)
             counters = counters with { FirstEntryMs = entries[0].Entry.Id.Ms };
@@ -68,30 +74,92 @@ public sealed class Trainer : IDisposable
             var stream = streams[source];
             Progress.Advance(stream, entry.Id);
             counters = counters with { Examined = counters.Examined + 1 };
-            if (entry.Record is not { } record)
+            if (entry.Fault is not null)
             {
                 if (entry.Origin is var (producer, sequence))
                     Progress.Sequences(stream).ObserveDead(producer, sequence, entry.Id.Ms);
                 counters = counters with { DeadLettered = counters.DeadLettered + 1 };
-                continue;
             }
-            if (Progress.Sequences(stream).Observe(record, entry.Id.Ms) == SequenceVerdict.Repeat)
-                continue;
-            counters = counters with { Consumed = counters.Consumed + 1 };
-            Progress.Observe(record);
-            if (GateSet.IsHeldOut(record.RequestId))
+            else if (entry.Labels is { } labels)
             {
-                GateSet.Add(record);
-                counters = counters with { HeldOut = counters.HeldOut + 1 };
-                continue;
+                // Event time 0: labels do not move the watermark.
+                if (Progress.Sequences(stream).Observe(labels.ProducerId, labels.Sequence, eventTimeMs: 0, entry.Id.Ms) != SequenceVerdict.Repeat
+                    && Joins!.Join(labels) is { } join)
+                    Add(join);
             }
-            Cohort.Add(record);
-            Remember(record);
+            else if (Progress.Sequences(stream).Observe(entry.Record!, entry.Id.Ms) != SequenceVerdict.Repeat)
+            {
+                counters = counters with { Consumed = counters.Consumed + 1 };
+                counters = counters with { HeldOut = counters.HeldOut + (GateSet.IsHeldOut(entry.Record!.RequestId) ? 1 : 0) };
+                Progress.Observe(entry.Record);
+                Add(Joins?.Observe(entry.Record) ?? entry.Record);
+            }
         }
         Progress.Counters = counters;
+        foreach (var record in batch)
+            Cohort.Add(record);
         Cohort.ScoreAndLearn();
+        RememberScores();
         Progress.Batches++;
         FreezeWhenDue();
+    }
+
+    private void Add(TeacherRecord record)
+    {
+        if (!GateSet.IsHeldOut(record.RequestId))
+        {
+            batch.Add(record);
+            Remember(record);
+        }
+        // Without labels it would compare nothing; it comes when they do.
+        else if (Joins?.IsOpen(record.RequestId) != true)
+        {
+            GateSet.Add(record);
+        }
+    }
+
+    private void Add(LabelJoin join)
+    {
+        var record = join.Record;
+        if (GateSet.IsHeldOut(record.RequestId))
+        {
+            GateSet.Add(record);
+            return;
+        }
+        // Still in the batch: learned with its labels at once.
+        var at = batch.FindIndex(r => r.RequestId == record.RequestId && r.Outputs.Count > 0);
+        if (at >= 0)
+        {
+            batch[at] = LabelJoins.With(batch[at], record.Labels);
+            return;
+        }
+        Evaluate(join);
+        batch.Add(record);
+    }
+
+    // By what was said before any of it was learned, the soft labels included.
+    private void Evaluate(LabelJoin join)
+    {
+        if (join.Scores is { } scores && join.Record.Labels.FirstOrDefault(l => l.Target == schema.Targets[0]) is { } labels)
+        {
+            Cohort.Evaluation.Observe(new(labels.States.Span, join.Record.Origin.Span, join.Record.SamplingLogQ.ToArray()), new()
+            {
+                Teacher = scores.Teacher,
+                Student = scores.Student,
+                StudentLatest = scores.StudentLatest,
+                StudentLabelsOnly = scores.StudentLabelsOnly,
+                StudentFrozen = scores.StudentFrozen,
+            });
+        }
+    }
+
+    private void RememberScores()
+    {
+        for (var r = 0; Joins is not null && r < batch.Count; r++)
+        {
+            if (batch[r].Outputs.Count > 0 && Joins.IsOpen(batch[r].RequestId))
+                Joins.Remember(batch[r].RequestId, Cohort.ScoresOf(r));
+        }
     }
 
     /// <summary>From now on this version is scored as <c>student</c>; one that is not remembered changes nothing.</summary>

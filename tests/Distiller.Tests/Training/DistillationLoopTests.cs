@@ -14,6 +14,7 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
 
     private readonly TemporaryFolder folder = new();
     private readonly string model = $"m{Guid.NewGuid():N}"[..12];
+    private long entryClock;
 
     private string Repository => folder["repository"];
 
@@ -260,6 +261,43 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
         Assert.Equal(whole, Weights(folder["again"]));
     }
 
+    // Labels on a stream of their own: half of them come with a restart in between, which must not matter.
+    [Fact]
+    public async Task Delayed_labels_are_learned_once_and_open_joins_outlive_a_restart()
+    {
+        // A version is live before the unlabelled records come: all scorers score them.
+        await WriteClockedAsync(0, 320, labelled: true);
+        using var stop = new CancellationTokenSource();
+        var run = RunAsync(untilIdleSeconds: null, labels: true, stop: stop.Token);
+        await UntilAsync(s => Number(s, "acked") == 320 && s.GetProperty("live_version").ValueKind == JsonValueKind.Number);
+        await stop.CancelAsync();
+        var before = await run;
+        await WriteClockedAsync(320, 320, labelled: false);
+        await WriteLabelsAsync(320, 160);
+        await RunAsync(labels: true);
+        await WriteLabelsAsync(480, 160);
+        await WriteLabelsAsync(320, 16, sequence: 641);
+        var status = await RunAsync(labels: true);
+
+        var counters = status.GetProperty("labels");
+        Assert.Equal((320, 16), (Number(counters, "joined"), Number(counters, "duplicate")));
+        Assert.Equal((0, 0), (Number(counters, "open"), Number(counters, "late")));
+        Assert.Equal(640, Number(status, "consumed"));
+        var learned = Number(status, "consumed") - Number(status, "held_out") - (Number(before, "consumed") - Number(before, "held_out"));
+        Assert.Equal(learned, Evaluated(status) - Evaluated(before));
+        var whole = Weights(State);
+        await redis.Database.KeyDeleteAsync([Keys.Logits, Keys.Labels]);
+        await WriteClockedAsync(0, 320, labelled: true);
+        await WriteClockedAsync(320, 320, labelled: false);
+        await WriteLabelsAsync(320, 320);
+        await WriteLabelsAsync(320, 16, sequence: 641);
+        await RunAsync(labels: true, state: folder["other"], repository: folder["other-repository"]);
+        Assert.Equal(whole, Weights(folder["other"]));
+
+        static long Evaluated(JsonElement status) =>
+            status.GetProperty("scorers").TryGetProperty("student_latest", out var scorer) ? Number(scorer, "records") : 0;
+    }
+
     [Fact]
     public async Task A_damaged_newest_checkpoint_is_said_and_the_one_before_is_continued_from_the_streams()
     {
@@ -315,18 +353,55 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
             await AppendAsync("v", 1, "r", Impressions.Record(r).ToByteArray());
     }
 
+    // Ids in the order of writing: entries of two streams written within a millisecond would be merged by chance.
+    private async Task WriteClockedAsync(int first, int count, bool labelled)
+    {
+        for (var r = first; r < first + count; r++)
+        {
+            var record = Impressions.Record(r);
+            if (!labelled)
+                record.Labels.Clear();
+            await redis.Database.ExecuteAsync("XADD", Keys.Logits, $"{++entryClock}-0", "v", 1, "r", record.ToByteArray());
+        }
+    }
+
+    private async Task WriteLabelsAsync(int first, int count, int sequence = 0)
+    {
+        for (var r = first; r < first + count; r++)
+        {
+            var record = Impressions.Record(r);
+            var labels = new LabelRecord
+            {
+                RequestId = record.RequestId,
+                EventTimeMs = record.EventTimeMs + 1000,
+                ProducerId = "labels",
+                Sequence = (ulong)(sequence == 0 ? r + 1 : sequence + r - first),
+                Labels = { record.Labels },
+            };
+            await redis.Database.ExecuteAsync("XADD", Keys.Labels, $"{++entryClock}-0", "v", 1, "r", labels.ToByteArray());
+        }
+    }
+
     private Task AppendAsync(params object[] fields) => redis.Database.ExecuteAsync("XADD", [Keys.Logits, "*", .. fields]);
 
     private async Task<JsonElement> RunAsync(double? untilIdleSeconds = 0.7, double checkpointSeconds = 0.3, string? state = null, string? repository = null,
-        FeatureSchema? schema = null, int shards = 1, bool acceptLoss = false, string refresh = """{ "seconds": 0.3 }""", CancellationToken stop = default)
+        FeatureSchema? schema = null, int shards = 1, bool acceptLoss = false, bool labels = false, string refresh = """{ "seconds": 0.3 }""", CancellationToken stop = default)
     {
         var config = DistillerConfig.Parse($$"""
-            { "model": "{{model}}", "shards": {{shards}}, "batch_records": 16, "idle_seconds": 0.3, "refresh": {{refresh}}, "checkpoint": { "every_seconds": {{checkpointSeconds}} },
+            { "model": "{{model}}", "shards": {{shards}}, "labels": {{(labels ? "{}" : "null")}}, "batch_records": 16, "idle_seconds": 0.3, "refresh": {{refresh}}, "checkpoint": { "every_seconds": {{checkpointSeconds}} },
               "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "ranker/click" } ] }
             """);
         using var loop = new DistillationLoop(schema ?? Impressions.Schema, StudentConfig.Parse(Student), config,
             new(redis.Endpoint, repository ?? Repository, state ?? State, folder["status.json"], null, untilIdleSeconds) { AcceptLoss = acceptLoss }, redis.Database);
-        await Task.Run(() => loop.RunAsync(stop), CancellationToken.None);
+        try
+        {
+            await Task.Run(() => loop.RunAsync(stop), CancellationToken.None);
+        }
+        finally
+        {
+            // The folder is removed next.
+            await loop.QuietAsync().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
         return Status();
     }
 
