@@ -28,6 +28,7 @@ var root = new RootCommand("Trains a student on a stream of teacher logits and p
 };
 root.Add(KdServing.Distiller.Losses.LossesCommand.Create());
 root.Add(KdServing.Distiller.Methods.PresetsCommand.Create());
+root.Add(ReplayCommand.Create());
 root.Add(KdServing.Distiller.Offline.TrainCommand.Create());
 root.Add(KdServing.Distiller.Offline.CompareCommand.Create());
 root.Add(KdServing.Distiller.Offline.EasyRec.ImportCommand.Create());

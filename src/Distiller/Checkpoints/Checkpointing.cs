@@ -62,6 +62,7 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
         files[RecentFile] = stream => GateSet.Save(recent, stream);
         if (trainer.Joins is { } joins)
             files[JoinsFile] = joins.Save();
+        files[History.FileName] = trainer.History.Take();
         files[UnpublishedFile] = stream => RowNumbers.Write(stream, unpublished);
         var saved = new Saved(trainer.Progress.Positions.ToDictionary(), journal.Sequence, trainer.Progress.Counters, kind, null);
         var manifest = Describe(trainer, journal, epoch, kind);
@@ -200,7 +201,7 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
             {
                 weights = manifest.Kind == CheckpointKind.Full ? written[StudentFile].Sha256 : null;
                 return manifest with { Files = written };
-            });
+            }, config.LineageMb << 20);
             sinceFull = manifest.Kind == CheckpointKind.Full ? 1 : sinceFull + 1;
             return saved with { WeightsSha256 = weights };
         }

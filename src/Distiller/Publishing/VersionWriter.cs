@@ -46,9 +46,13 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
     /// <exception cref="IOException">The disk refused; nothing was published.</exception>
     public VersionManifest Publish(VersionDraft draft)
     {
+        var newest = repository.Versions(model).LastOrDefault();
         if (State.BaseVersion == 0)
-            Rebase(repository.Versions(model).LastOrDefault());
-        return Publish(draft, Plan(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds()));
+            Rebase(newest);
+        var plan = Plan(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
+        // Numbers are never used twice, whoever used them.
+        var version = Math.Max(plan.Version, newest + 1);
+        return Publish(draft, plan with { Version = version, BaseVersion = plan.IsBase ? version : plan.BaseVersion });
     }
 
     /// <summary>Publishes a draft as planned. A version that is there already is derived again and compared, file by file.</summary>

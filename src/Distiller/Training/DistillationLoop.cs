@@ -36,9 +36,7 @@ public sealed class DistillationLoop : IDisposable
         this.config = config;
         this.options = options;
         var model = config.Model!;
-        List<LogitStreamReader> readers = [.. new StreamKeys(model).LogitShards(config.Shards).Select(key => new LogitStreamReader(redis, key, schema))];
-        if (config.Labels is not null)
-            readers.Add(new(redis, new StreamKeys(model).Labels, schema, isLabels: true));
+        var readers = Sources(redis, schema, config);
         announcements = new(redis, model);
         owner = new(redis, model);
         stream = new(readers, options.Redis);
@@ -56,6 +54,14 @@ public sealed class DistillationLoop : IDisposable
         checkpointing = new(new(Path.Combine(options.StateFolder, "checkpoints"), config.Checkpoint.Keep, options.AtStep), config.Checkpoint, schema, model);
         recovery = new(trainer, checkpointing, journal, owner, stream, publisher, weights, repository, model, options.StateFolder, options.AcceptLoss);
         status = new(options.StatusFile, trainer, meter, backlog, owner, recovery);
+    }
+
+    /// <summary>The streams a configuration reads: shards of records, then labels.</summary>
+    public static IReadOnlyList<LogitStreamReader> Sources(IDatabase redis, FeatureSchema schema, DistillerConfig config)
+    {
+        var keys = new StreamKeys(config.Model!);
+        var shards = keys.LogitShards(config.Shards).Select(key => new LogitStreamReader(redis, key, schema));
+        return [.. shards, .. config.Labels is null ? [] : (LogitStreamReader[])[new(redis, keys.Labels, schema, isLabels: true)]];
     }
 
     /// <summary>Runs until <paramref name="stop"/>, or until the streams have been silent for long enough.</summary>
@@ -118,7 +124,7 @@ public sealed class DistillationLoop : IDisposable
             sources[key] = new(progress.Position(key).ToString(), group.Last().Entry.Id.ToString(), group.Count());
         }
         var dead = entries.Where(e => e.Entry.Fault is not null).Select(e => ((RedisKey)stream.Sources[e.Source].StreamKey, e.Entry)).ToList();
-        await DecideAsync(new() { Epoch = owner.Epoch, Life = journal.Life, Batch = new(progress.Batches + 1, sources) }, stop, dead);
+        await DecideAsync(new() { Epoch = owner.Epoch, Life = journal.Life, Batch = new(progress.Batches + 1, sources) }, stop, entries, dead);
         foreach (var (_, entry) in dead)
             DistillerLog.WarnSometimes($"dead {entry.Fault?.Field}", $"entry {entry.Id} is not learned, moved to the dead-letter stream: {entry.Fault?.Message}");
         trainer.Learn(entries);
@@ -127,9 +133,11 @@ public sealed class DistillationLoop : IDisposable
     }
 
     // A decision takes effect when the journal has it.
-    private async Task DecideAsync(JournalEntry entry, CancellationToken stop, IReadOnlyList<(RedisKey Stream, LogitStreamEntry Entry)>? dead = null)
+    private async Task DecideAsync(JournalEntry entry, CancellationToken stop, IReadOnlyList<SourcedEntry>? entries = null,
+        IReadOnlyList<(RedisKey Stream, LogitStreamEntry Entry)>? dead = null)
     {
         await journal.AppendAsync(entry, dead ?? [], stop);
+        trainer.History.Add(journal.Sequence, entry, entries ?? []);
         options.AtStep?.Invoke("journaled");
     }
 

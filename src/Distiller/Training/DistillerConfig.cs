@@ -21,6 +21,9 @@ public sealed record CheckpointConfig
 
     /// <summary>The streams keep what so many checkpoints before the newest would need, should it be damaged.</summary>
     public int Spare { get; init; } = 1;
+
+    /// <summary>Megabytes of older checkpoints and of what was learned between them, kept for <c>kd replay</c>; 0: none beyond <see cref="Keep"/>.</summary>
+    public long LineageMb { get; init; } = 1024;
 }
 
 /// <summary><c>evaluation</c> of distiller.json.</summary>
@@ -113,6 +116,8 @@ public sealed record DistillerConfig
         RequireRange(Shards, 1, StreamKeys.MaxShards, "shards");
         RequireRange(Checkpoint.Keep, 1, 1000, "checkpoint.keep");
         RequireRange(Checkpoint.FullEvery, 1, 1000, "checkpoint.full_every");
+        if (Checkpoint.LineageMb is < 0 or > 1 << 30)
+            throw new ContractException("checkpoint.lineage_mb", $"is {Checkpoint.LineageMb}; must be from 0 to {1 << 30}");
         RequireRange(Checkpoint.Spare, 0, Checkpoint.Keep - 1, "checkpoint.spare");
         RequirePositive(IdleSeconds, "idle_seconds");
         RequirePositive(Checkpoint.EverySeconds, "checkpoint.every_seconds");

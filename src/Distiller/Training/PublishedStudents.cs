@@ -1,3 +1,6 @@
+using KdServing.Contracts;
+using KdServing.Distiller.Checkpoints;
+
 namespace KdServing.Distiller.Training;
 
 /// <summary>Published versions that are still compared with: the newest, the one live in Serving, the frozen one. One thread.</summary>
@@ -31,6 +34,21 @@ public sealed class PublishedStudents : IDisposable
     {
         Frozen ??= Live;
         return Frozen is not null;
+    }
+
+    /// <summary>Continues with the versions that a checkpoint compares with, as far as they can be had.</summary>
+    public void Restore(CheckpointManifest manifest, PublishedWeights weights, ModelRepository repository, string model)
+    {
+        var oldest = manifest.LiveVersion == 0 ? manifest.Publication.NewestVersion : manifest.LiveVersion;
+        var wanted = repository.Versions(model).Where(v => v >= oldest && v <= manifest.Publication.NewestVersion);
+        foreach (var version in wanted.Concat(manifest.FrozenVersion > 0 ? [manifest.FrozenVersion] : []).Distinct())
+        {
+            if (weights.Load(version, DistillerLog.Warn) is { } student)
+                Add(student);
+        }
+        SetLive(manifest.LiveVersion);
+        if (Knows(manifest.FrozenVersion))
+            RestoreFrozen(manifest.FrozenVersion);
     }
 
     /// <summary>Continues with the version frozen by the run before, which must have been added.</summary>

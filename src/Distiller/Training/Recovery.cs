@@ -81,7 +81,7 @@ public sealed class Recovery(Trainer trainer, Checkpointing checkpointing, Journ
         var manifest = found.Manifest;
         checkpointing.Restore(found, trainer);
         (journal.Life, journal.Sequence) = (manifest.Life, manifest.JournalSequence);
-        RestorePublished(manifest);
+        trainer.Cohort.Published.Restore(manifest, weights, repository, model);
         DistillerLog.Info($"continuing from checkpoint {found.Number}: {manifest.Batches} batches, {manifest.Counters.Learned} records learned");
         var broken = manifest.Configuration != trainer.Configuration
             ? "the configuration is another one: what came after the checkpoint is learned under the new one"
@@ -106,8 +106,14 @@ public sealed class Recovery(Trainer trainer, Checkpointing checkpointing, Journ
                 return $"entries {journal.Sequence + 1} to {sequence - 1} are missing: Redis lost them";
             if (entry.Life != journal.Life)
                 return $"entry {sequence} is of another history";
-            if (entry.Batch is { } batch && await LearnAgainAsync(batch, stop) is { } missing)
-                return missing;
+            IReadOnlyList<SourcedEntry> entries = [];
+            if (entry.Batch is { } batch)
+            {
+                (entries, var missing) = await ReadAgainAsync(batch, stop);
+                if (missing is not null)
+                    return missing;
+                trainer.Learn(entries);
+            }
             if (entry.Draft is { } plan)
                 publisher.Begin(trainer, plan, tail.Skip(i + 1).Select(t => t.Entry.Outcome).FirstOrDefault(o => o is not null), stop);
             if (entry.Outcome is { } outcome)
@@ -115,6 +121,7 @@ public sealed class Recovery(Trainer trainer, Checkpointing checkpointing, Journ
             if (entry.Live is { } live)
                 trainer.SetLive(live);
             journal.Sequence = sequence;
+            trainer.History.Add(sequence, entry, entries);
             Replayed++;
         }
         if (tail.Count > 0)
@@ -122,7 +129,7 @@ public sealed class Recovery(Trainer trainer, Checkpointing checkpointing, Journ
         return null;
     }
 
-    private async Task<string?> LearnAgainAsync(BatchCut batch, CancellationToken stop)
+    private async Task<(IReadOnlyList<SourcedEntry> Entries, string? Missing)> ReadAgainAsync(BatchCut batch, CancellationToken stop)
     {
         var entries = new List<SourcedEntry>();
         foreach (var (key, range) in batch.Sources)
@@ -132,14 +139,13 @@ public sealed class Recovery(Trainer trainer, Checkpointing checkpointing, Journ
             if (read.Count != range.Count)
             {
                 trainer.Progress.Counters = trainer.Progress.Counters with { Lost = trainer.Progress.Counters.Lost + range.Count - read.Count };
-                return $"stream {key} holds {read.Count} of the {range.Count} entries of batch {batch.Number}";
+                return ([], $"stream {key} holds {read.Count} of the {range.Count} entries of batch {batch.Number}");
             }
             var source = SourceIndex(key);
             entries.AddRange(read.Select(e => new SourcedEntry(source, e)));
         }
         // As the streams were merged when the batch was cut.
-        trainer.Learn([.. entries.OrderBy(e => e.Entry.Id).ThenBy(e => e.Source)]);
-        return null;
+        return ([.. entries.OrderBy(e => e.Entry.Id).ThenBy(e => e.Source)], null);
     }
 
     private async Task EndDraftAsync(DraftOutcome outcome)
@@ -151,25 +157,6 @@ public sealed class Recovery(Trainer trainer, Checkpointing checkpointing, Journ
             DistillerLog.Error($"version {outcome.Version} ended as {outcome.End}, again as {result.Outcome.End}; the first counts");
         if (result.Published is { } published)
             trainer.Cohort.Published.Add(published);
-    }
-
-    private void RestorePublished(CheckpointManifest manifest)
-    {
-        var published = trainer.Cohort.Published;
-        var oldest = manifest.LiveVersion == 0 ? manifest.Publication.NewestVersion : manifest.LiveVersion;
-        foreach (var version in repository.Versions(model).Where(v => v >= oldest && v <= manifest.Publication.NewestVersion))
-        {
-            if (weights.Load(version, DistillerLog.Warn) is { } student)
-                published.Add(student);
-        }
-        published.SetLive(manifest.LiveVersion);
-        if (manifest.FrozenVersion > 0 && published.Knows(manifest.FrozenVersion))
-            published.RestoreFrozen(manifest.FrozenVersion);
-        else if (manifest.FrozenVersion > 0 && weights.Load(manifest.FrozenVersion, DistillerLog.Warn) is { } frozen)
-        {
-            published.Add(frozen);
-            published.RestoreFrozen(frozen.Version);
-        }
     }
 
     // A history of its own from here on: nothing before it is followed, its first version is a base after all there are.

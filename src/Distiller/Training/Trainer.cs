@@ -1,4 +1,5 @@
 using KdServing.Contracts;
+using KdServing.Distiller.Checkpoints;
 using KdServing.Distiller.Publishing;
 using KdServing.Distiller.Students;
 
@@ -36,6 +37,7 @@ public sealed class Trainer : IDisposable
         Changes = new([.. Cohort.Student.NamedTables.Select(t => t.Table)]);
         LabelsOnlyChanges = Cohort.LabelsOnly is null ? null : new([.. Cohort.LabelsOnly.NamedTables.Select(t => t.Table)]);
         Joins = config.Labels is null ? null : new(config.Labels, schema.Targets);
+        History = new(config.Checkpoint.LineageMb << 20);
         golden = new(schema, []);
     }
 
@@ -51,6 +53,9 @@ public sealed class Trainer : IDisposable
     public RowChanges Changes { get; }
 
     public RowChanges? LabelsOnlyChanges { get; }
+
+    /// <summary>What was applied since the last checkpoint.</summary>
+    public History History { get; }
 
     /// <summary>Null when labels come with their records only.</summary>
     public LabelJoins? Joins { get; }

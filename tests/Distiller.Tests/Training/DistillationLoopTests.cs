@@ -298,6 +298,22 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
             status.GetProperty("scorers").TryGetProperty("student_latest", out var scorer) ? Number(scorer, "records") : 0;
     }
 
+    // Through two lives, bases and deltas, held by nothing but checkpoints and what lies beside them.
+    [Fact]
+    public async Task Every_kept_version_can_be_rebuilt_bit_for_bit()
+    {
+        await WriteAsync(0, 640);
+        await RunAsync(refresh: """{ "seconds": null, "records": 100, "base_every": 3 }""");
+        await WriteAsync(640, 320);
+        await RunAsync(refresh: """{ "seconds": null, "records": 100, "base_every": 3 }""");
+        await redis.Database.KeyDeleteAsync([Keys.Logits, Keys.Journal]);
+
+        var versions = new ModelRepository(Repository).Versions(model);
+        Assert.InRange(versions.Count, 3, 12);
+        foreach (var version in versions)
+            Assert.Null(ReplayCommand.Run(Impressions.Schema, StudentConfig.Parse(Student), Config(), Repository, State, version, null).Difference);
+    }
+
     [Fact]
     public async Task A_damaged_newest_checkpoint_is_said_and_the_one_before_is_continued_from_the_streams()
     {
@@ -387,10 +403,7 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
     private async Task<JsonElement> RunAsync(double? untilIdleSeconds = 0.7, double checkpointSeconds = 0.3, string? state = null, string? repository = null,
         FeatureSchema? schema = null, int shards = 1, bool acceptLoss = false, bool labels = false, string refresh = """{ "seconds": 0.3 }""", CancellationToken stop = default)
     {
-        var config = DistillerConfig.Parse($$"""
-            { "model": "{{model}}", "shards": {{shards}}, "labels": {{(labels ? "{}" : "null")}}, "batch_records": 16, "idle_seconds": 0.3, "refresh": {{refresh}}, "checkpoint": { "every_seconds": {{checkpointSeconds}} },
-              "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "ranker/click" } ] }
-            """);
+        var config = Config(checkpointSeconds, shards, labels, refresh);
         using var loop = new DistillationLoop(schema ?? Impressions.Schema, StudentConfig.Parse(Student), config,
             new(redis.Endpoint, repository ?? Repository, state ?? State, folder["status.json"], null, untilIdleSeconds) { AcceptLoss = acceptLoss }, redis.Database);
         try
@@ -404,6 +417,13 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
         }
         return Status();
     }
+
+    private DistillerConfig Config(double checkpointSeconds = 0.3, int shards = 1, bool labels = false, string refresh = """{ "seconds": 0.3 }""") =>
+        DistillerConfig.Parse($$"""
+            { "model": "{{model}}", "shards": {{shards}}, "labels": {{(labels ? "{}" : "null")}}, "batch_records": 16, "idle_seconds": 0.3,
+              "refresh": {{refresh}}, "checkpoint": { "every_seconds": {{checkpointSeconds}} },
+              "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "ranker/click" } ] }
+            """);
 
     private JsonElement Status() => JsonDocument.Parse(File.ReadAllBytes(folder["status.json"])).RootElement;
 
