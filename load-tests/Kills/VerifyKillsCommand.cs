@@ -39,13 +39,14 @@ internal static class VerifyKillsCommand
         var port = FreePort.Next();
         using var redis = Process.Start(new ProcessStartInfo("redis-server",
             ["--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--loglevel", "warning"]) { RedirectStandardOutput = true })!;
-        var previous = Console.Out;
+        var (previous, errors) = (Console.Out, Console.Error);
         try
         {
             var endpoint = $"127.0.0.1:{port}";
             using var connection = await ConnectAsync(endpoint, redis, cancellation);
             // The Distiller's own lines, thousands of lives of them, are no use here.
             Console.SetOut(TextWriter.Null);
+            Console.SetError(TextWriter.Null);
             var report = await new KillRun(connection, endpoint, folder, kills, seed, shards, previous.WriteLine).RunAsync(cancellation);
             connection.Close(allowCommandsToComplete: false);
             if (reportFile is not null)
@@ -56,6 +57,7 @@ internal static class VerifyKillsCommand
         finally
         {
             Console.SetOut(previous);
+            Console.SetError(errors);
             redis.Kill();
             await redis.WaitForExitAsync(CancellationToken.None);
             Directory.Delete(folder, recursive: true);

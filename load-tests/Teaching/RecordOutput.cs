@@ -5,11 +5,13 @@ namespace KdServing.LoadTests.Teaching;
 
 /// <summary>Writes a batch to the stream, and its ids to the produced log, while its caller does something else.</summary>
 /// <remarks>One thread: <c>Begin</c>, other work, <c>End</c>, <c>Written</c>.</remarks>
-internal sealed class RecordOutput(LogitStreamWriter writer, string? producedLog) : IDisposable
+/// <param name="labelDelaySeconds">Labels follow their records after so much event time, on the stream of labels; null: they travel with them.</param>
+internal sealed class RecordOutput(LogitStreamWriter writer, string? producedLog, double? labelDelaySeconds = null) : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
 
     private readonly ProducedLogFile log = new(producedLog);
+    private readonly Queue<LabelRecord> delayed = new();
     private Task writing = Task.CompletedTask;
 
     /// <summary>Records of the last batch that Redis has; they are its first ones.</summary>
@@ -62,8 +64,18 @@ internal sealed class RecordOutput(LogitStreamWriter writer, string? producedLog
     {
         foreach (var record in records)
         {
+            if (labelDelaySeconds is { } delay && record.Labels.Count > 0)
+            {
+                delayed.Enqueue(new() { RequestId = record.RequestId, EventTimeMs = record.EventTimeMs + (long)(delay * 1000), Labels = { record.Labels } });
+                record.Labels.Clear();
+            }
             log.Add(await writer.WriteAsync(record, cancellation));
             Written++;
+            while (delayed.TryPeek(out var labels) && labels.EventTimeMs <= record.EventTimeMs)
+            {
+                await writer.WriteLabelsAsync(labels, cancellation);
+                delayed.Dequeue();
+            }
         }
     }
 }

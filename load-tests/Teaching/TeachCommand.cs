@@ -20,6 +20,7 @@ public static class TeachCommand
         var paceBy = new Option<string?>("--pace-by") { Description = "Status file of the Distiller, for --rate auto." };
         var status = new Option<string?>("--status") { Description = "Write the status to this file each second; beside it, what a restart needs to continue." };
         var producedLog = new Option<string?>("--produced-log") { Description = "Append the stream id of each record to this file." };
+        var labelDelay = new Option<double>("--label-delay-seconds") { Description = "Send labels after their records, by so much event time, on the stream of labels (distiller.json needs \"labels\"); 0: with them." };
         var cache = new Option<string?>("--cache") { Description = "Folder of prepared teachers. Default: .kd/cache/teacher." };
         var seconds = new Option<double>("--seconds") { Description = "Streaming time; 0: to the end of the data." };
         var prepareSeconds = new Option<double>("--prepare-seconds") { Description = "Time to learn the history in, at most.", DefaultValueFactory = _ => 100 };
@@ -35,6 +36,11 @@ public static class TeachCommand
             if (!(r.GetValueOrDefault<double>() > 0))
                 r.AddError("--prepare-seconds must be above 0");
         });
+        labelDelay.Validators.Add(r =>
+        {
+            if (!(r.GetValueOrDefault<double>() >= 0))
+                r.AddError("--label-delay-seconds must be 0 or more");
+        });
         seconds.Validators.Add(r =>
         {
             if (!(r.GetValueOrDefault<double>() >= 0))
@@ -43,7 +49,7 @@ public static class TeachCommand
 
         var command = new Command("teach", "Play a teacher: learn the history, then score impressions in event order, stream the logits, and learn on.")
         {
-            data, dataset, config, redis, model, rate, paceBy, status, producedLog, cache, seconds, prepareSeconds, prepareOnly, seed,
+            data, dataset, config, redis, model, rate, paceBy, status, producedLog, labelDelay, cache, seconds, prepareSeconds, prepareOnly, seed,
         };
         command.SetAction((parsed, cancellation) => RunAsync(new()
         {
@@ -56,6 +62,7 @@ public static class TeachCommand
             PaceBy = parsed.GetValue(paceBy),
             Status = parsed.GetValue(status),
             ProducedLog = parsed.GetValue(producedLog),
+            LabelDelaySeconds = parsed.GetValue(labelDelay) is > 0 and var delay ? delay : null,
             Cache = parsed.GetValue(cache) ?? Path.Combine(Environment.CurrentDirectory, ".kd", "cache", "teacher"),
             Seconds = parsed.GetValue(seconds) is > 0 and var s ? s : null,
             PrepareSeconds = parsed.GetValue(prepareSeconds),

@@ -26,6 +26,9 @@ public sealed record TeachOptions
 
     public string? ProducedLog { get; init; }
 
+    /// <summary>Null: labels travel with their records.</summary>
+    public double? LabelDelaySeconds { get; init; }
+
     public required string Cache { get; init; }
 
     /// <summary>Null: to the end of the data.</summary>

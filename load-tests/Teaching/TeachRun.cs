@@ -127,6 +127,7 @@ internal sealed class TeachRun(TeachOptions options)
             Rate = options.Rate,
             PaceBy = options.PaceBy,
             ProducedLog = options.ProducedLog,
+            LabelDelaySeconds = options.LabelDelaySeconds,
             PositionFile = positionFile,
             Seconds = options.Seconds,
         }, report, position)

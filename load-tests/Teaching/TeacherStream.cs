@@ -35,7 +35,7 @@ public sealed class TeacherStream : IDisposable
     {
         (this.reader, this.teacher, this.options, this.report, this.position) = (reader, teacher, options, report, position);
         ProducerId = $"{teacher.Config.Name}-{Guid.NewGuid():N}";
-        output = new(new(redis, options.Model, ProducerId, teacher.Schema), options.ProducedLog);
+        output = new(new(redis, options.Model, ProducerId, teacher.Schema), options.ProducedLog, options.LabelDelaySeconds);
         batch = teacher.NewBatch();
         Metrics = new(teacher.Config.HardLabel.LogQCorrection);
         rate = new(options.Rate, options.PaceBy);

@@ -13,6 +13,9 @@ public sealed record TeacherStreamOptions
 
     public string? ProducedLog { get; init; }
 
+    /// <summary>Event time after which labels follow their records; null: they travel with them. What is due after the end is never sent.</summary>
+    public double? LabelDelaySeconds { get; init; }
+
     /// <summary>Where the position is kept, and beside it the weights; null: a restart begins anew.</summary>
     public string? PositionFile { get; init; }
 

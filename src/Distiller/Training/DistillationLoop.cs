@@ -13,6 +13,11 @@ namespace KdServing.Distiller.Training;
 /// </remarks>
 public sealed class DistillationLoop : IDisposable
 {
+    // Versions long gone from every repository.
+    private const int FidelitiesKept = 1000;
+
+    private readonly IDatabase redis;
+    private readonly StreamKeys keys;
     private readonly DistillerConfig config;
     private readonly DistillerOptions options;
     private readonly VersionAnnouncements announcements;
@@ -33,8 +38,10 @@ public sealed class DistillationLoop : IDisposable
     /// <exception cref="ContractException">The configuration breaks a rule; names the field.</exception>
     public DistillationLoop(FeatureSchema schema, StudentConfig studentConfig, DistillerConfig config, DistillerOptions options, IDatabase redis)
     {
+        this.redis = redis;
         this.config = config;
         this.options = options;
+        keys = new(config.Model!);
         var model = config.Model!;
         var readers = Sources(redis, schema, config);
         announcements = new(redis, model);
@@ -99,7 +106,10 @@ public sealed class DistillationLoop : IDisposable
             if (!publisher.IsBusy && config.Refresh.IsDue(meter.SecondsSinceRefresh, progress.Counters.Learned - learnedAtRefresh))
                 await BeginDraftAsync(stop);
             if (meter.IsStatusDue)
+            {
                 status.Write(stream.IsAway || meter.RecordsPerSecond == 0 ? "waiting" : "training");
+                TellFidelity();
+            }
             if (stream.Idle.TotalSeconds >= options.UntilIdleSeconds && !stream.IsAway)
                 break;
         }
@@ -181,6 +191,15 @@ public sealed class DistillationLoop : IDisposable
         }
         if (servedQuery is null && meter.IsLiveDue)
             servedQuery = announcements.NewestServedAsync();
+    }
+
+    // For servers that watch over a version; one that is missed is told again in a second.
+    private void TellFidelity()
+    {
+        if (stream.IsAway || status.Fidelity is not var (version, overlap))
+            return;
+        redis.HashSet(keys.Fidelity, version, overlap, flags: CommandFlags.FireAndForget);
+        redis.HashDelete(keys.Fidelity, version - FidelitiesKept, CommandFlags.FireAndForget);
     }
 
     private void BeginCheckpoint(bool whole)

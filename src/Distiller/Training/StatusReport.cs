@@ -6,6 +6,7 @@ namespace KdServing.Distiller.Training;
 /// <param name="file">Null: no status is written.</param>
 public sealed class StatusReport(string? file, Trainer trainer, LoopMeter meter, Backlog backlog, ModelOwner owner, Recovery recovery)
 {
+    private readonly LiveFidelity fidelity = new();
     private string? weightsSha256;
     private long heldByGate;
 
@@ -13,6 +14,9 @@ public sealed class StatusReport(string? file, Trainer trainer, LoopMeter meter,
     public StreamCounters Acknowledged { get; set; } = new();
 
     public long VersionsPublished { get; private set; }
+
+    /// <summary>As of the last <see cref="Write"/>; null while it is not known.</summary>
+    public (long Version, double Overlap)? Fidelity { get; private set; }
 
     public void Acknowledge(Checkpointing.Saved saved)
     {
@@ -29,10 +33,11 @@ public sealed class StatusReport(string? file, Trainer trainer, LoopMeter meter,
     public void Write(string phase)
     {
         meter.BeginStatus();
-        if (file is null)
-            return;
         var (progress, cohort) = (trainer.Progress, trainer.Cohort);
         var evaluated = cohort.Evaluation.Snapshot();
+        Fidelity = fidelity.Note(cohort.Published.Live?.Version, evaluated.Scorers.GetValueOrDefault("student"));
+        if (file is null)
+            return;
         new DistillerStatus
         {
             UpdatedAtMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(),
