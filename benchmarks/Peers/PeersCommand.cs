@@ -24,10 +24,11 @@ internal static class PeersCommand
         var concurrency = new Option<string>("--concurrency") { Description = "Requests in flight, closed loop.", DefaultValueFactory = _ => "1,4,8,16" };
         var rounds = new Option<int>("--rounds") { Description = "How often every sample is taken; the median is shown.", DefaultValueFactory = _ => 3 };
         var seconds = new Option<double>("--seconds") { Description = "Length of a sample.", DefaultValueFactory = _ => 1.5 };
+        var retries = new Option<int>("--retries") { Description = "How often a sample is taken again while something else runs.", DefaultValueFactory = _ => 2 };
         var command = new Command(Verb,
             "Builds the C++ peers and runs them and this server side by side on the same model: the same scores, one load generator, one run.")
         {
-            quick, report, markdown, peers, only, candidates, methods, concurrency, rounds, seconds,
+            quick, report, markdown, peers, only, candidates, methods, concurrency, rounds, seconds, retries,
         };
         command.SetAction(async (parsed, stop) =>
         {
@@ -40,7 +41,7 @@ internal static class PeersCommand
                     Words(parsed.GetValue(methods)!),
                     isQuick ? [1, 8, 16] : Numbers(parsed.GetValue(concurrency)!, "--concurrency"),
                     isQuick ? 2 : parsed.GetValue(rounds),
-                    isQuick ? new(0.25, 0.9, Retries: 1) : new(0.4, parsed.GetValue(seconds), Retries: 2));
+                    isQuick ? new(0.25, 0.9, Retries: 1) : new(0.4, parsed.GetValue(seconds), parsed.GetValue(retries)));
                 Require(options);
                 await RunAsync(PeerSources.Find(parsed.GetValue(peers)), options, parsed.GetValue(report), parsed.GetValue(markdown), stop);
                 return 0;

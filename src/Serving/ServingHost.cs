@@ -163,6 +163,7 @@ public sealed class ServingHost : IAsyncDisposable
             var pages = app.Services.GetRequiredService<StatusPages>();
             app.MapWhen(c => !HttpProtocol.IsHttp2(c.Request.Protocol), b => b.Run(pages.HandleAsync));
         }
+        app.UseMiddleware<EarlyRefusal>();
         app.UseRouting();
         app.MapGrpcService<RankingService>();
         app.MapGrpcService<HealthService>();

@@ -6,6 +6,9 @@ public readonly record struct CallBudget(DateTime Deadline, CancellationToken Ca
 {
     public static CallBudget Unlimited => new(DateTime.MaxValue, CancellationToken.None);
 
+    /// <summary>Milliseconds until the deadline; infinite without one.</summary>
+    public double RemainingMs => Deadline == DateTime.MaxValue ? double.PositiveInfinity : (Deadline - DateTime.UtcNow).TotalMilliseconds;
+
     /// <exception cref="TimeoutException">The deadline has passed.</exception>
     /// <exception cref="OperationCanceledException">The caller has gone.</exception>
     public void ThrowIfSpent()

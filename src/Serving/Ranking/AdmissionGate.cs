@@ -34,9 +34,19 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs)
         }
     }
 
+    /// <summary>True while a request that came now would be refused.</summary>
+    /// <param name="expectedMs">How long it would wait.</param>
+    public bool IsFull(out double expectedMs)
+    {
+        lock (gate)
+            expectedMs = running < concurrency ? 0 : ExpectedMs;
+        return expectedMs > maxQueueMs;
+    }
+
     /// <summary>Completes when the request may compute.</summary>
+    /// <param name="patienceMs">How long its caller still waits; what would take longer is refused now, not computed in vain.</param>
     /// <exception cref="OverloadException">It would wait too long; nothing is taken.</exception>
-    public Task EnterAsync()
+    public Task EnterAsync(double patienceMs = double.PositiveInfinity)
     {
         lock (gate)
         {
@@ -45,8 +55,8 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs)
                 running++;
                 return Task.CompletedTask;
             }
-            var expectedMs = (line.Count + 1) * meanMs / concurrency;
-            if (expectedMs > maxQueueMs)
+            var expectedMs = ExpectedMs;
+            if (expectedMs > Math.Min(maxQueueMs, patienceMs))
                 throw new OverloadException(expectedMs);
             var turn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             line.Enqueue(turn);
@@ -54,15 +64,17 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs)
         }
     }
 
+    private double ExpectedMs => (line.Count + 1) * meanMs / concurrency;
+
     /// <summary>The request is done; the next in line enters.</summary>
-    /// <param name="started">Stopwatch timestamp of when it began to compute.</param>
-    public void Leave(long started)
+    /// <param name="started">Stopwatch timestamp of when it began to compute; null: it was dropped unrun, and says nothing of how long one takes.</param>
+    public void Leave(long? started)
     {
-        var elapsedMs = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
         TaskCompletionSource? next;
         lock (gate)
         {
-            meanMs += MeanWeight * (Math.Min(elapsedMs, OutlierFactor * meanMs) - meanMs);
+            if (started is { } timestamp)
+                meanMs += MeanWeight * (Math.Min(Stopwatch.GetElapsedTime(timestamp).TotalMilliseconds, OutlierFactor * meanMs) - meanMs);
             if (!line.TryDequeue(out next))
                 running--;
         }
@@ -74,5 +86,8 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs)
 /// <param name="expectedMs">How long this one would have waited: when a client may try again.</param>
 public sealed class OverloadException(double expectedMs) : Exception($"the server is overloaded: the wait would be {expectedMs:F0} ms")
 {
+    /// <summary>Tells a gRPC client when to try again (gRFC A6).</summary>
+    public const string PushbackTrailer = "grpc-retry-pushback-ms";
+
     public double ExpectedMs { get; } = expectedMs;
 }

@@ -14,8 +14,6 @@ namespace KdServing.Serving.Ranking;
 public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, RecentRequests recent,
     ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
 {
-    private const string PushbackTrailer = "grpc-retry-pushback-ms";
-
     public override Task<RankedReply> Rank(RankCall request, ServerCallContext context) =>
         RankAsync(request, new(context.Deadline, context.CancellationToken));
 
@@ -46,11 +44,12 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
                 throw new ContractException("request", "is not a RankRequest message");
             RankRequestValidation.Require(request, model.Name, limits);
             budget.ThrowIfSpent();
-            await gate.EnterAsync();
-            var entered = Stopwatch.GetTimestamp();
+            await gate.EnterAsync(budget.RemainingMs);
+            long? entered = null;
             try
             {
                 budget.ThrowIfSpent();
+                entered = Stopwatch.GetTimestamp();
                 return Score(call, budget);
             }
             finally
@@ -149,7 +148,7 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
                 return new(new(StatusCode.Cancelled, "the caller cancelled"));
             case OverloadException overload:
                 var pushback = Math.Ceiling(overload.ExpectedMs).ToString(CultureInfo.InvariantCulture);
-                return new(new(StatusCode.ResourceExhausted, overload.Message), new Metadata { { PushbackTrailer, pushback } });
+                return new(new(StatusCode.ResourceExhausted, overload.Message), new Metadata { { OverloadException.PushbackTrailer, pushback } });
             case NonFiniteScoreException or OnnxRuntimeException:
                 log.ScoringFailed(e, slot.Current?.Version ?? 0);
                 return new(new(StatusCode.Internal, "the model could not score this request; the server's log says why"));

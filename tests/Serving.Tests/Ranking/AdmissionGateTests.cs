@@ -47,4 +47,47 @@ public sealed class AdmissionGateTests
             _ = gate.EnterAsync();
         Assert.Equal((1, 2), (gate.Running, gate.Waiting));
     }
+
+    [Fact]
+    public void A_full_line_is_known_before_anybody_asks_to_enter()
+    {
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 3);
+        for (var i = 0; i < 3; i++)
+        {
+            _ = gate.EnterAsync();
+            Assert.False(gate.IsFull(out _));
+        }
+        _ = gate.EnterAsync();
+        Assert.True(gate.IsFull(out var expectedMs));
+        Assert.Equal(4, expectedMs);
+        gate.Leave(null);
+        Assert.False(gate.IsFull(out _));
+    }
+
+    // The mean begins at 1 ms: the third in line would wait 3 ms, its caller only 2.5.
+    [Fact]
+    public void Work_whose_caller_will_not_wait_is_refused_not_queued()
+    {
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 1000);
+        for (var i = 0; i < 3; i++)
+            _ = gate.EnterAsync();
+        Assert.Throws<OverloadException>(() => { _ = gate.EnterAsync(patienceMs: 2.5); });
+        _ = gate.EnterAsync(patienceMs: 3.5);
+        Assert.Equal((1, 3), (gate.Running, gate.Waiting));
+    }
+
+    // A hundred expired requests, dropped in no time, must not make the gate believe that requests take no time.
+    [Fact]
+    public void What_is_dropped_unrun_does_not_count_as_quick()
+    {
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 3);
+        for (var i = 0; i < 100; i++)
+        {
+            _ = gate.EnterAsync();
+            gate.Leave(null);
+        }
+        for (var i = 0; i < 4; i++)
+            _ = gate.EnterAsync();
+        Assert.True(gate.IsFull(out _));
+    }
 }

@@ -26,6 +26,22 @@ public sealed class FaultTests
         Assert.Equal((0, 0), (gate.Running, gate.Waiting));
     }
 
+    // What is no request at all is refused like any other: the server did not look at it.
+    [Fact]
+    public async Task An_overloaded_server_refuses_before_it_reads()
+    {
+        using var sample = new SampleStudent("mlp");
+        await using var server = await RunningServer.StartAsync(sample, new() { Concurrency = 1, MaxQueueMs = 0.5 });
+        var gate = server.Host.Services.GetRequiredService<AdmissionGate>();
+        await gate.EnterAsync();
+        var spoilt = new Method<byte[], byte[]>(MethodType.Unary, "kdserving.v1.Ranking", "Rank", Marshallers.Create(b => b, b => b), Marshallers.Create(b => b, b => b));
+        async Task<StatusCode> SendAsync() => (await Assert.ThrowsAsync<RpcException>(
+            async () => await server.Channel.CreateCallInvoker().AsyncUnaryCall(spoilt, null, default, [0xff, 0xff]))).StatusCode;
+        Assert.Equal(StatusCode.ResourceExhausted, await SendAsync());
+        gate.Leave(Stopwatch.GetTimestamp());
+        Assert.Equal(StatusCode.InvalidArgument, await SendAsync());
+    }
+
     // The client gave up while its request stood in line: the work is not done, and the next one gets the turn.
     [Fact]
     public async Task Expired_work_is_dropped_unrun()
