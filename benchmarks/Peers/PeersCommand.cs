@@ -41,7 +41,7 @@ internal static class PeersCommand
                     Words(parsed.GetValue(methods)!),
                     isQuick ? [1, 8, 16] : Numbers(parsed.GetValue(concurrency)!, "--concurrency"),
                     isQuick ? 2 : parsed.GetValue(rounds),
-                    isQuick ? new(0.25, 0.9, Retries: 1) : new(0.4, parsed.GetValue(seconds), parsed.GetValue(retries)));
+                    isQuick ? new(0.25, 0.9, Retries: 0) : new(0.4, parsed.GetValue(seconds), parsed.GetValue(retries)));
                 Require(options);
                 await RunAsync(PeerSources.Find(parsed.GetValue(peers)), options, parsed.GetValue(report), parsed.GetValue(markdown), stop);
                 return 0;
