@@ -14,7 +14,10 @@ namespace KdServing.Serving.Models;
 /// </remarks>
 internal static class OnnxScan
 {
+    // A dense layer of 8,192 x 8,192; what is larger is no pre-ranking student, and opening it would take the server's memory.
+    private const int MaxBytes = 256 << 20;
     private const int MaxNodes = 256;
+    private const int MaxConstants = 512;
     private const int MaxRank = 4;
     private const int MinOpset = 13;
 
@@ -26,6 +29,8 @@ internal static class OnnxScan
     /// <exception cref="ContractException">The file is not a graph this server opens; says why.</exception>
     public static void Require(GraphContract contract, ReadOnlySpan<byte> file)
     {
+        if (file.Length > MaxBytes)
+            throw Refusal(contract, $"has {file.Length} bytes; {MaxBytes} at most are opened");
         try
         {
             Model(contract, file);
@@ -82,6 +87,7 @@ internal static class OnnxScan
     {
         var reader = new ProtobufReader(message);
         var nodes = 0;
+        var constants = 0;
         var inputs = new List<GraphTensor>();
         var outputs = new List<GraphTensor>();
         while (reader.Read())
@@ -96,6 +102,8 @@ internal static class OnnxScan
                 case 2 or 10 or 13: // name, doc_string, value_info
                     break;
                 case 5:
+                    if (++constants > MaxConstants)
+                        throw Refusal(contract, $"has more than {MaxConstants} constants");
                     Initializer(contract, reader.Bytes);
                     break;
                 case 11:

@@ -144,6 +144,31 @@ public sealed class ControlTests : IDisposable
     }
 
     [Fact]
+    public async Task The_command_line_says_what_a_server_does()
+    {
+        await using var server = await RunningServer.StartAsync(sample);
+        await PublishAsync(server, 2);
+        var control = $"127.0.0.1:{server.Host.ControlPort}";
+        Assert.Contains("serves version 2; keeps warm version 1", Run(0, "list", "--control", control), StringComparison.Ordinal);
+        Assert.Contains("rolled back from version 2 to version 1", Run(0, "rollback", "--reason", "a test", "--control", control), StringComparison.Ordinal);
+        Assert.Contains("pinned: version 1", Run(0, "list", "--control", control), StringComparison.Ordinal);
+        Assert.Contains("held: sale", Run(0, "hold", "--reason", "sale", "--control", control), StringComparison.Ordinal);
+        Assert.Contains("sample version 2, a delta", Run(0, "show", "2", "--control", control), StringComparison.Ordinal);
+        Assert.Contains("rows written", Run(0, "diff", "1", "2", "--control", control), StringComparison.Ordinal);
+        Assert.Contains("there is no version 9", Run(1, "pin", "9", "--control", control), StringComparison.Ordinal);
+        Assert.Contains("one of the two is needed", Run(2, "list", "--control", control, "--repository", "."), StringComparison.Ordinal);
+        Assert.Contains("is not HOST:PORT", Run(2, "list", "--control", "nowhere"), StringComparison.Ordinal);
+        Assert.Contains("no server answers there", Run(1, "list", "--control", "127.0.0.1:1"), StringComparison.Ordinal);
+    }
+
+    private static string Run(int exitCode, params string[] arguments)
+    {
+        using var output = new StringWriter();
+        Assert.Equal(exitCode, Serving.Control.Commands.ModelsCommand.Create().Parse(arguments).Invoke(new() { Output = output, Error = output }));
+        return output.ToString();
+    }
+
+    [Fact]
     public async Task Strangers_are_refused()
     {
         File.WriteAllText(folder["token"], "0123456789abcdef\n");

@@ -106,9 +106,10 @@ public sealed class RefusedVersionTests : IAsyncLifetime
         await RequireRefusalAsync("head.onnx: is not an ONNX file", f => Write(f, StudentSignature.HeadFile, [0x3A, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F]));
         await RequireRefusalAsync("head.onnx: has model field 25", f => Write(f, StudentSignature.HeadFile, [0xCA, 0x01, 0x00]));
         await RequireRefusalAsync("head.onnx: has more than 256 nodes", Head(g => g.Node.AddRange(Enumerable.Repeat(g.Node[0], 300))));
+        await RequireRefusalAsync("head.onnx: has more than 512 constants", Head(g => g.Initializer.AddRange(Enumerable.Repeat(g.Initializer[0], 600))));
         // This one only ONNX Runtime can find: the graph hangs together for the scan, not for a run.
         await RequireRefusalAsync("[ErrorCode:", Head(g => g.Node[0].Input[0] = "nowhere"));
-        await RequireNextGoodVersionAsync(18);
+        await RequireNextGoodVersionAsync(19);
     }
 
     [Fact]
