@@ -13,7 +13,7 @@ public sealed class SetupTests : IDisposable
 
         (int status, string output, _) = await checkout.RunAsync("models list");
         Assert.Equal(0, status);
-        Assert.Matches(@"^ran .*KdServing\.Distiller\.dll models list\n$", output);
+        Assert.Matches(@"^ran .*KdServing\.Serving\.dll models list\n$", output);
         Assert.Collection(
             checkout.Calls,
             call => Assert.Matches("^apt-get .*update$", call),

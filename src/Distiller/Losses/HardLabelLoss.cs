@@ -75,6 +75,13 @@ public sealed class HardLabelLoss
         return functional.softplus(corrected).sub(corrected.mul(Copy(labels).to(logits.device))).mean();
     }
 
+    /// <summary>Whether any candidate of the batch counts.</summary>
+    public bool Counts(FeatureBatch batch, int target)
+    {
+        Count(batch, target, default);
+        return places.Count > 0;
+    }
+
     /// <summary>The same of plain numbers, with its gradient.</summary>
     /// <param name="logits">Row-major [N, T].</param>
     /// <param name="scale">Multiplies the gradient, not the value.</param>

@@ -55,8 +55,18 @@ public sealed class ListwiseRankLoss(KdLossConfig config, ListwiseRankBlock bloc
     {
         if (!block.LabelIsLogits)
             return;
+        if (block.LabelTopK is { } k && k < teacher.Length)
+        {
+            var sorted = teacher.ToArray();
+            Array.Sort(sorted);
+            foreach (ref var label in teacher)
+                label = label < sorted[^k] ? float.NegativeInfinity : label;
+        }
         TensorPrimitives.Divide(teacher, (float)Temperature, teacher);
-        TensorPrimitives.SoftMax<float>(teacher, teacher);
+        // TensorPrimitives.SoftMax takes e^t as it is, which overflows from t = 89 on.
+        TensorPrimitives.Subtract(teacher, TensorPrimitives.Max<float>(teacher), teacher);
+        TensorPrimitives.Exp(teacher, teacher);
+        TensorPrimitives.Divide(teacher, TensorPrimitives.Sum<float>(teacher), teacher);
     }
 
     protected override Tensor Targets(LossInput input) => block.LabelIsLogits

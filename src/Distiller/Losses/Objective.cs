@@ -63,7 +63,11 @@ public sealed class Objective
         var total = new TotalLoss();
         var hardWeight = hard.WeightAt(step.Number);
         for (var t = 0; t < schema.Targets.Count && hardWeight > 0; t++)
-            Know(schema.Targets.Count == 1 ? "hard" : $"hard_{schema.Targets[t]}", hard.Slope(step.PredictionValues(""), step.Batch, t, hardWeight, step.Gradient("")), hardWeight);
+        {
+            // A head without a gradient must stay without one: a gradient of zeros would still move Adam's moments.
+            if (hard.Counts(step.Batch, t))
+                Know(schema.Targets.Count == 1 ? "hard" : $"hard_{schema.Targets[t]}", hard.Slope(step.PredictionValues(""), step.Batch, t, hardWeight, step.Gradient("")), hardWeight);
+        }
         foreach (var entry in soft)
         {
             var weight = entry.Loss.Weight * (entry.Config.WeightSchedule?.At(step.Number) ?? 1);
