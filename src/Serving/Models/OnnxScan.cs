@@ -20,6 +20,8 @@ internal static class OnnxScan
     private const int MaxConstants = 512;
     private const int MaxRank = 4;
     private const int MinOpset = 13;
+    // Of ONNX 1.17. ONNX Runtime itself only warns of an opset it does not know, and a number beyond its int wraps around.
+    private const int MaxOpset = 22;
 
     private static readonly HashSet<string> AllowedOperators = new(StringComparer.Ordinal)
     {
@@ -65,8 +67,8 @@ internal static class OnnxScan
         }
         if (graphs != 1)
             throw Refusal(contract, $"holds {graphs} graphs");
-        if (opset < MinOpset)
-            throw Refusal(contract, $"asks for opset {opset}; {MinOpset} is the oldest read");
+        if (opset is < MinOpset or > MaxOpset)
+            throw Refusal(contract, $"asks for opset {opset}; {MinOpset} to {MaxOpset} are read");
     }
 
     private static ulong Opset(GraphContract contract, ReadOnlySpan<byte> message)

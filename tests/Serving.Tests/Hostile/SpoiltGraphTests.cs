@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using Google.Protobuf;
 using KdServing.Contracts;
+using KdServing.Distiller.Publishing.Onnx;
 using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Tests.Hostile;
@@ -42,5 +44,24 @@ public sealed class SpoiltGraphTests
             Assert.True(Stopwatch.GetElapsedTime(started) < Limit, $"mutant of seed {seed} took {Stopwatch.GetElapsedTime(started)}");
         }
         Assert.True(refused > Mutants / 4, $"only {refused} of {Mutants} were refused");
+    }
+
+    // ONNX Runtime was asked to open these before (kd chaos --only external-data).
+    [Theory]
+    [InlineData(0)]
+    [InlineData(12)]
+    [InlineData(99)]
+    [InlineData(-1)]
+    [InlineData(long.MaxValue)]
+    public void An_opset_that_nobody_knows_is_refused(long version)
+    {
+        using var folder = new TemporaryFolder();
+        using var sample = new SampleStudent("mlp");
+        var repository = new ModelRepository(folder["models"]);
+        var manifest = sample.Publish(repository);
+        var model = ModelProto.Parser.ParseFrom(repository.ReadVerified(manifest, StudentSignature.HeadFile));
+        model.OpsetImport[0].Version = version;
+        var refusal = Assert.Throws<ContractException>(() => OnnxScan.Require(GraphContract.Head(manifest.Signature), model.ToByteArray()));
+        Assert.Contains("opset", refusal.Reason, StringComparison.Ordinal);
     }
 }
