@@ -1,5 +1,9 @@
+using KdServing.Contracts;
 using KdServing.Distiller.Losses;
 using KdServing.Distiller.Methods;
+using KdServing.Distiller.Students;
+using KdServing.Distiller.Tests.Training;
+using KdServing.Distiller.Training;
 using static TorchSharp.torch;
 
 namespace KdServing.Distiller.Tests.Methods;
@@ -24,6 +28,44 @@ public sealed class MethodVectorTests
         Assert.Equal(0.02781250, FeatureHint.SquaredDistance(student.matmul(weight), teacher).ToDouble(), Tolerance);
     }
 
+    // The booster's own loss stands beside: 0.27891999, so 0.72193067 and 1.15358067 in all.
+    [Theory]
+    [InlineData("rocket", """ "lambda": 0.03 """, 0, 0.72193067 - 0.27891999)]
+    [InlineData("rocket", """ "lambda": 1 """, 0, 1.15358067 - 0.27891999)]
+    [InlineData("pfd", """ "warm_up_steps": 5 """, 4, 0.42966068)]
+    [InlineData("pfd", """ "warm_up_steps": 5 """, 5, 0.49579856)]
+    [InlineData("pfd", """ "warm_up_steps": 5, "ramp_steps": 4 """, 7, (0.42966068 + 0.49579856) / 2)]
+    public void Beside_a_joint_teacher(string preset, string block, int step, double expected) =>
+        Assert.Equal(expected, WithJointLogits(preset, block, step, 1).Value, 5e-6);
+
+    [Theory]
+    [InlineData("rocket", """ "lambda": 1 """, 0, 0, new[] { -0.25, 0.4, 0.25, 0.4 })]
+    [InlineData("pfd", """ "warm_up_steps": 5 """, 5, 1, new[] { -0.06076749, 0.04296844, -0.00699754, 0.09641805 })]
+    public void Gradient_beside_a_joint_teacher(string preset, string block, int step, double hardWeight, double[] expected)
+    {
+        var gradient = WithJointLogits(preset, block, step, hardWeight).Gradient;
+
+        for (var i = 0; i < gradient.Length; i++)
+            Assert.Equal(i < expected.Length ? expected[i] : 0, gradient[i], 1e-6);
+    }
+
+    [Fact]
+    public void The_booster_learns_its_labels()
+    {
+        using var scope = NewDisposeScope();
+
+        Assert.Equal(0.27891999, new HardLabelLoss(new()).Value(tensor(Padded(Teacher)), LabelledBatch(new(TaughtImpressions.Schema, [])), 0)!.ToDouble(), 5e-6);
+    }
+
+    // As the authors write the hint: γ times the sum over classes, mean over the batch.
+    [Fact]
+    public void Rockets_hint_of_classes()
+    {
+        using var scope = NewDisposeScope();
+
+        Assert.Equal(0.0294, 0.03 * FeatureHint.SquaredDistance(Matrix(3, 1, 0.2, -0.5, 0.1, 0.4, 2), Matrix(3, 2, 0.5, -1, 0, 1, 1.5)).ToDouble(), Tolerance);
+    }
+
     [Fact]
     public void Leaf_embeddings_weigh_by_their_part_in_the_prediction()
     {
@@ -39,6 +81,7 @@ public sealed class MethodVectorTests
         var (booster, light) = (Matrix(2, 1, 0, 1, 1), Matrix(2, 0.5, 0.5, 1, -1));
 
         Assert.Equal(-0.03535534, 0.1 * LayerHint.Value(LayerHintKind.Cosine, booster, light).ToDouble(), Tolerance);
+        Assert.Equal(-0.21213203, -0.1 * LayerHint.Value(LayerHintKind.Euclid, booster, light).ToDouble(), Tolerance);
         Assert.Equal(2.12132034, LayerHint.Value(LayerHintKind.Euclid, booster, light).ToDouble(), Tolerance);
     }
 
@@ -170,6 +213,37 @@ public sealed class MethodVectorTests
     [InlineData(0, 601, 0)]
     public void Weight_of_an_old_label(double versions, double seconds, double expected) => Assert.Equal(expected,
         TeacherAge.Weight(versions, seconds, new() { HalfLifeVersions = 10, HalfLifeSeconds = 60, MaxVersions = 30, MaxSeconds = 600 }), 1e-12);
+
+    // Four labelled candidates of ten, with the joint teacher's logits given.
+    private static (double Value, float[] Gradient) WithJointLogits(string preset, string block, int number, double hardWeight)
+    {
+        using var scope = NewDisposeScope();
+        var config = DistillerConfig.Parse(FormattableString.Invariant(
+            $$""" { "model": "tiny", "preset": "{{preset}}", "{{preset}}": { {{block}} }, "hard_label": { "weight": {{hardWeight}} } } """));
+        var recipe = PresetCatalogue.Recipe(TaughtImpressions.Schema, StudentConfig.Parse(TaughtImpressions.Mlp), config);
+        var objective = new Objective(TaughtImpressions.Schema, recipe.HardLabel, recipe.Kd, new(recipe.Heads, recipe.SoftLabels, recipe.Sources));
+        var logits = tensor(Padded(Student)).reshape(-1, 1).requires_grad_();
+        var step = new LearningStep(LabelledBatch(new(TaughtImpressions.Schema, objective.Sources)), logits, number);
+        step.AddSoftLabels(JointTeacher.Name, new(tensor(Padded(Teacher)).reshape(-1, 1), [.. Enumerable.Range(0, Impressions.Candidates).Select(i => i < Teacher.Length)]));
+        var total = objective.Value(step)!;
+        total.Backward();
+        return (total.Value, [.. logits.grad!.data<float>()]);
+    }
+
+    private static FeatureBatch LabelledBatch(FeatureBatch batch)
+    {
+        var record = TaughtImpressions.Record(0);
+        record.Labels[0].States = Google.Protobuf.ByteString.CopyFrom(
+            [(byte)LabelState.Positive, (byte)LabelState.Negative, (byte)LabelState.Positive, (byte)LabelState.Negative, .. new byte[Impressions.Candidates - 4]]);
+        batch.Add(record);
+        return batch;
+    }
+
+    private static float[] Padded(float[] values) => [.. values, .. new float[Impressions.Candidates - values.Length]];
+
+    private static readonly float[] Student = [0.5f, -1.2f, 2, 0.3f];
+
+    private static readonly float[] Teacher = [1, -2, 1.5f, -0.5f];
 
     private static Tensor Teachers => Matrix(3, 1, 0.6, 1.4, -2, -1, -1.5);
 
