@@ -31,14 +31,12 @@ internal static unsafe class DenseDots
     }
 
     /// <summary>As above, for rows that lie anywhere.</summary>
-    /// <param name="rows">Address of each row; the next ones are fetched ahead.</param>
+    /// <param name="rows">Address of each row.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(ReadOnlySpan<nint> rows, int width, float* weights, float* bias, int targets, float* logits, bool isAdded)
     {
         for (var r = 0; r < rows.Length; r++)
         {
-            if (r + Gathering.PrefetchDistance < rows.Length)
-                Gathering.Prefetch((float*)rows[r + Gathering.PrefetchDistance], width);
             for (var t = 0; t < targets; t++)
             {
                 ref var logit = ref logits[r * targets + t];

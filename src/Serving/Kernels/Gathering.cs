@@ -16,18 +16,21 @@ public enum ItemVectorFormat
 /// <summary>Reads item vectors that lie anywhere in memory, each fetched before it is needed.</summary>
 internal static unsafe class Gathering
 {
-    // Vectors of 512 bytes take 8 lines each: four of them are 32 outstanding lines, about what a core keeps in flight.
-    public const int PrefetchDistance = 4;
-
     private const int CacheLine = 64;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Prefetch(void* row, int bytes)
+    /// <summary>Bytes of a vector.</summary>
+    public static int Bytes(ItemVectorFormat format, int width) => width * (format == ItemVectorFormat.Float32 ? sizeof(float) : sizeof(ushort));
+
+    /// <summary>Asks for vectors ahead of their use: by then other ones have been multiplied, which takes about as long as the memory.</summary>
+    public static void Prefetch(ReadOnlySpan<nint> vectors, int bytes)
     {
         if (!Sse.IsSupported)
             return;
-        for (var i = 0; i < bytes; i += CacheLine)
-            Sse.Prefetch0((byte*)row + i);
+        foreach (var vector in vectors)
+        {
+            for (var i = 0; i < bytes; i += CacheLine)
+                Sse.Prefetch0((byte*)vector + i);
+        }
     }
 
     /// <summary>to[r] = [relu](vectors[r] + addend).</summary>
@@ -37,12 +40,9 @@ internal static unsafe class Gathering
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void AddTo(ReadOnlySpan<nint> vectors, ItemVectorFormat format, int width, float* addend, float* to, nint stride, bool relu)
     {
-        var bytes = width * (format == ItemVectorFormat.Float32 ? sizeof(float) : sizeof(ushort));
         var floor = relu ? 0f : float.NegativeInfinity;
         for (var r = 0; r < vectors.Length; r++, to += stride)
         {
-            if (r + PrefetchDistance < vectors.Length)
-                Prefetch((void*)vectors[r + PrefetchDistance], bytes);
             if (format == ItemVectorFormat.Float32)
                 AddRow((float*)vectors[r], width, addend, to, floor);
             else

@@ -79,11 +79,7 @@ public sealed unsafe class ScoringRun : IDisposable
         }
         var state = scratch ??= kernel.NewScratch(Buffers.Scratch);
         kernel.Begin(Buffers.User.Floats, state);
-        for (var first = 0; first < Candidates; first += StudentKernel.BlockRows)
-        {
-            var count = Math.Min(StudentKernel.BlockRows, Candidates - first);
-            kernel.Score(Columns, vectors.Slice(first, count), format, first, state, Buffers.Logits.Floats + (nint)first * targets);
-        }
+        kernel.Score(Columns, vectors, format, signature.ItemVectorWidth, state, Buffers.Logits.Floats, targets);
         TensorPrimitives.Sigmoid(Logits, new(Buffers.Scores.Floats, Logits.Length));
     }
 

@@ -35,12 +35,14 @@ internal ref struct Varints(ReadOnlySpan<byte> packed)
         var read = 0;
         while (read < values.Length)
         {
-            if (Bmi2.X64.IsSupported && packed.Length - position >= WindowBytes && ReadWindow(values[read..]) is var some and > 0)
-                read += some;
-            else if (TryRead(out values[read]))
-                read++;
-            else
+            if (Bmi2.X64.IsSupported)
+                read += ReadWindows(values[read..]);
+            if (read == values.Length)
+                return true;
+            // One that windows do not hold: the last ones of the list, or one of nine or ten bytes.
+            if (!TryRead(out values[read]))
                 return false;
+            read++;
         }
         return true;
     }
@@ -63,25 +65,34 @@ internal ref struct Varints(ReadOnlySpan<byte> packed)
         return false;
     }
 
-    // The ends of all values of 64 bytes are found at once, so that no value waits for the length of the one before it; a value of up to
-    // eight bytes is a load, a gathering of its bits and a cut. Stops before a longer one.
-    private int ReadWindow(scoped Span<long> values)
+    // The ends of all values of 64 bytes are found at once, so that no value waits for the length of the one before it, and no window for
+    // where the last value of the one before it ends; a value of up to eight bytes is a load, a gathering of its bits and a cut.
+    private int ReadWindows(scoped Span<long> values)
     {
-        ref var window = ref Unsafe.Add(ref MemoryMarshal.GetReference(packed), position);
-        var ends = ~Vector512.LoadUnsafe(ref window).ExtractMostSignificantBits();
-        var (read, start) = (0, 0);
-        // The last eight bytes of the window are loaded from only as a value's beginning, which ends inside: the load must, too.
-        for (; ends != 0 && read < values.Length && start <= WindowBytes - sizeof(ulong); ends &= ends - 1)
+        ref var bytes = ref MemoryMarshal.GetReference(packed);
+        ref var to = ref MemoryMarshal.GetReference(values);
+        var (read, start) = (0, position);
+        // A value that begins at the very end of a window is loaded with the seven bytes behind it.
+        for (var window = position; window <= packed.Length - WindowBytes - sizeof(ulong) && read < values.Length; window += WindowBytes)
         {
-            var end = BitOperations.TrailingZeroCount(ends);
-            var bytes = end - start + 1;
-            if (bytes > sizeof(ulong))
-                break;
-            var word = Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref window, start));
-            values[read++] = (long)Bmi2.X64.ZeroHighBits(Bmi2.X64.ParallelBitExtract(word, SevenBitsAByte), (ulong)(7 * bytes));
-            start = end + 1;
+            var ends = ~Vector512.LoadUnsafe(ref bytes, (nuint)window).ExtractMostSignificantBits();
+            var last = read + Math.Min(BitOperations.PopCount(ends), values.Length - read);
+            for (; read < last; read++, ends &= ends - 1)
+            {
+                var next = window + BitOperations.TrailingZeroCount(ends) + 1;
+                if (next - start > sizeof(ulong))
+                    return Stop(read, start);
+                var word = Unsafe.ReadUnaligned<ulong>(ref Unsafe.Add(ref bytes, start));
+                Unsafe.Add(ref to, read) = (long)Bmi2.X64.ZeroHighBits(Bmi2.X64.ParallelBitExtract(word, SevenBitsAByte), (ulong)(7 * (next - start)));
+                start = next;
+            }
         }
-        position += start;
+        return Stop(read, start);
+    }
+
+    private int Stop(int read, int start)
+    {
+        position = start;
         return read;
     }
 }
