@@ -188,6 +188,8 @@ public sealed class ModelSource : BackgroundService
     {
         var started = Stopwatch.GetTimestamp();
         var servable = loader.Load(model, version, current, shelf.Provide(version));
+        if (servable.KernelRefusal is { } reason)
+            log.KernelRefused(version, reason);
         var loadMs = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
         ledger.Update(entry, e => e.AtPeak() with { LoadedMs = NowMs(), LoadMs = loadMs });
         try
