@@ -38,7 +38,8 @@ internal static class VerifyKillsCommand
         var folder = Directory.CreateTempSubdirectory("kd-kills-").FullName;
         var port = FreePort.Next();
         using var redis = Process.Start(new ProcessStartInfo("redis-server",
-            ["--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--loglevel", "warning"]) { RedirectStandardOutput = true })!;
+            ["--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--loglevel", "warning"])
+        { RedirectStandardOutput = true })!;
         var (previous, errors) = (Console.Out, Console.Error);
         try
         {

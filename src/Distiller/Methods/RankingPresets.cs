@@ -48,5 +48,6 @@ internal static class RankingPresets
             ["lambda"] = options.Lambda,
             ["mu"] = options.Mu,
             ["weighting"] = JsonNamingPolicy.SnakeCaseLower.ConvertName(weighting.ToString()),
-        }) with { LossWeight = options.LossWeight, WeightSchedule = schedule }, request.SoftLabel(options.Teacher));
+        }) with
+        { LossWeight = options.LossWeight, WeightSchedule = schedule }, request.SoftLabel(options.Teacher));
 }

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using KdServing.Contracts;
-using KdServing.Distiller.Losses;
 using KdServing.Datasets;
+using KdServing.Distiller.Losses;
 using KdServing.Distiller.Teachers;
 using KdServing.LoadTests.Teaching;
 

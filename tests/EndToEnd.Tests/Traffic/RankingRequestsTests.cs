@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using KdServing.Contracts;
-using KdServing.EndToEnd.Tests.Data;
 using KdServing.Datasets;
+using KdServing.EndToEnd.Tests.Data;
 using KdServing.LoadTests.Traffic;
 
 namespace KdServing.EndToEnd.Tests.Traffic;

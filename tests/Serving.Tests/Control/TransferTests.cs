@@ -1,5 +1,4 @@
 using KdServing.Contracts;
-using StackExchange.Redis;
 
 namespace KdServing.Serving.Tests.Control;
 
