@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using KdServing.Contracts;
 using KdServing.Distiller;
 using KdServing.Distiller.Students;
@@ -32,7 +31,7 @@ root.Add(ReplayCommand.Create());
 root.Add(KdServing.Distiller.Offline.TrainCommand.Create());
 root.Add(KdServing.Distiller.Offline.CompareCommand.Create());
 root.Add(KdServing.Distiller.Offline.EasyRec.ImportCommand.Create());
-root.SetAction((arguments, _) => RunAsync(arguments));
+root.SetAction(RunAsync);
 var parsed = root.Parse(args);
 // A stop in order saves the state first; the default of two seconds is too short for a busy disk.
 if (parsed.Errors.Count == 0)
@@ -40,11 +39,8 @@ if (parsed.Errors.Count == 0)
 await parsed.InvokeAsync();
 return BadConfiguration;
 
-async Task<int> RunAsync(ParseResult arguments)
+async Task<int> RunAsync(ParseResult arguments, CancellationToken stop)
 {
-    using var stop = new CancellationTokenSource();
-    using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-    using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
     try
     {
         var file = arguments.GetValue(config)!;
@@ -65,7 +61,7 @@ async Task<int> RunAsync(ParseResult arguments)
         using var loop = new DistillationLoop(features, shape, settings, options, connection.GetDatabase());
         try
         {
-            await loop.RunAsync(stop.Token);
+            await loop.RunAsync(stop);
         }
         finally
         {
@@ -99,12 +95,6 @@ async Task<int> RunAsync(ParseResult arguments)
         // A fault of ours: whoever reports it needs the whole of it.
         DistillerLog.Error(e.ToString());
         return Failed;
-    }
-
-    void Stop(PosixSignalContext signal)
-    {
-        signal.Cancel = true;
-        stop.Cancel();
     }
 }
 
