@@ -30,7 +30,7 @@ internal sealed class RetryOnce(CallInvoker? second, Action<long, StatusCode> fa
             {
                 return await call.ResponseAsync.ConfigureAwait(false);
             }
-            catch (RpcException e) when (e.StatusCode == StatusCode.Unavailable)
+            catch (RpcException e) when (e.StatusCode == StatusCode.Unavailable || IsClosedConnection(e))
             {
                 // The rule of gRPC: nothing of the call has been processed, or the connection died under it.
             }
@@ -53,5 +53,16 @@ internal sealed class RetryOnce(CallInvoker? second, Action<long, StatusCode> fa
                 throw;
             }
         }
+    }
+
+    // A call that reaches a server just as it closes its connections in order ends with NO_ERROR, for which gRPC's status is INTERNAL.
+    private static bool IsClosedConnection(RpcException e)
+    {
+        for (var cause = e.Status.DebugException; cause is not null; cause = cause.InnerException)
+        {
+            if (cause is HttpProtocolException { ErrorCode: 0 })
+                return e.StatusCode == StatusCode.Internal;
+        }
+        return false;
     }
 }
