@@ -60,7 +60,7 @@ internal sealed class KillRun(IConnectionMultiplexer connection, string endpoint
         await redis.KeyDeleteAsync(new StreamKeys(model).Owner);
         var config = DistillerConfig.Parse($$"""
             { "model": "{{model}}", "shards": {{shards}}, "batch_records": {{BatchRecords}}, "idle_seconds": 1e9,
-              "refresh": { "seconds": null, "records": 60, "base_every": 5 }, "checkpoint": { "every_seconds": 0.03, "full_every": 4 },
+              "refresh": { "seconds": null, "records": 60, "base_every": 5, "keep_bases": 1000000 }, "checkpoint": { "every_seconds": 0.03, "full_every": 4 },
               "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "{{KillRecords.Teacher}}/click" } ] }
             """);
         var student = StudentConfig.Parse("""{ "family": "mlp", "first_layer": 16, "hidden": [8] }""");

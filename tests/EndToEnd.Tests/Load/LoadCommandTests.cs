@@ -67,26 +67,6 @@ public sealed class LoadCommandTests : IDisposable
         Assert.Equal(0, (int)step["errors"]!);
     }
 
-    // The server answers one request each 4 ms: 100/s keep the limit, some 250/s can not.
-    [Fact]
-    public async Task A_ramp_finds_the_rate_the_server_can_keep()
-    {
-        using var gate = new SemaphoreSlim(1);
-        await using var server = await ScriptedRanking.StartAsync(async r =>
-        {
-            await gate.WaitAsync();
-            await Task.Delay(4);
-            gate.Release();
-            return ScriptedRanking.Reply(r, 1);
-        });
-        var report = Path.Combine(dataset.Folder, "ramp.json");
-        Assert.Equal(0, await RunAsync(server,
-            $"--mode ramp --rates 60 --seconds 0.4 --p99-limit-ms 100 --warm-up 0 --arrivals Constant --schema {Schemafile} --candidates 3 --pool 2 --report {report}"));
-        var json = JsonNode.Parse(await File.ReadAllTextAsync(report))!;
-        Assert.Contains("highest rate", (string?)json["finding"]);
-        Assert.Contains(json["steps"]!.AsArray(), s => (double)s!["latency_ms"]!["p99"]! > 100);
-    }
-
     [Fact]
     public async Task Overload_tells_goodput_and_how_fast_the_rest_is_refused()
     {

@@ -1,0 +1,43 @@
+using System.Text.Json.Nodes;
+using KdServing.EndToEnd.Tests.Traffic;
+using KdServing.LoadTests.Load;
+
+namespace KdServing.EndToEnd.Tests.Load;
+
+/// <summary>Not beside other tests: what a ramp finds is a matter of time.</summary>
+[CollectionDefinition(nameof(LoadRampTests), DisableParallelization = true)]
+public sealed class LoadRampCollection;
+
+[Collection(nameof(LoadRampTests))]
+public sealed class LoadRampTests
+{
+    private const string Schema = """
+        { "name": "clicks", "targets": ["click"], "features": [
+          { "name": "user", "side": "user", "kind": "hash", "buckets": 64, "dim": 4 },
+          { "name": "article", "side": "item", "kind": "hash", "buckets": 64, "dim": 4 } ] }
+        """;
+
+    // The server answers one request each 4 ms: 100/s keep the limit, some 250/s can not. The warm-up takes what is compiled first.
+    [Fact]
+    public async Task A_ramp_finds_the_rate_the_server_can_keep()
+    {
+        using var folder = new TemporaryFolder();
+        var (schema, report) = (Path.Combine(folder.Path, "schema.json"), Path.Combine(folder.Path, "ramp.json"));
+        await File.WriteAllTextAsync(schema, Schema);
+        using var gate = new SemaphoreSlim(1);
+        await using var server = await ScriptedRanking.StartAsync(async r =>
+        {
+            await gate.WaitAsync();
+            await Task.Delay(4);
+            gate.Release();
+            return ScriptedRanking.Reply(r, 1);
+        });
+
+        Assert.Equal(0, await LoadCommand.Create().Parse($"--address {server.Address} --mode ramp --rates 60 --seconds 0.4 "
+            + $"--p99-limit-ms 100 --warm-up 0.3 --arrivals Constant --schema {schema} --candidates 3 --pool 2 --report {report}").InvokeAsync());
+
+        var json = JsonNode.Parse(await File.ReadAllTextAsync(report))!;
+        Assert.Contains("highest rate", (string?)json["finding"]);
+        Assert.Contains(json["steps"]!.AsArray(), s => (double)s!["latency_ms"]!["p99"]! > 100);
+    }
+}
