@@ -17,6 +17,9 @@ internal sealed unsafe class KernelScratch
         var total = 0L;
         foreach (var size in sizes)
             total += Aligned(size);
+        var activations = total;
+        if (MatrixUnit.IsSupported)
+            total += MatrixTiles.HalvesBytes(Math.Max(layerStride, Math.Max(itemStride, liveStride))) / sizeof(float);
         memory.Reserve(total * sizeof(float));
         // What pads a row is never written, and must not be what another version left there.
         new Span<float>(memory.Floats, checked((int)total)).Clear();
@@ -25,6 +28,7 @@ internal sealed unsafe class KernelScratch
         Live = Item + Aligned(sizes[1]);
         First = Live + Aligned(sizes[2]);
         Second = First + Aligned(sizes[3]);
+        Halves = (byte*)(memory.Floats + activations);
     }
 
     public float* User { get; }
@@ -37,6 +41,9 @@ internal sealed unsafe class KernelScratch
     public float* First { get; }
 
     public float* Second { get; }
+
+    /// <summary>What <see cref="MatrixTiles"/> makes of a layer's inputs; of no size where there is no matrix unit.</summary>
+    public byte* Halves { get; }
 
     private static int Aligned(int floats) => (floats + 15) / 16 * 16;
 }

@@ -43,7 +43,7 @@ internal sealed unsafe class MlpKernel : StudentKernel
         CandidateColumns.Fill(columns.Item, firstRow, count, ahead, scratch.Item, blockStride);
         if (live is not null)
             CandidateColumns.Fill(columns.Live, firstRow, count, ahead, scratch.Item + itemWidth, blockStride);
-        DenseTiles.Multiply(first, scratch.Item, blockStride, DenseTiles.Padded(count), scratch.User, 0, scratch.First, relu: true);
+        Multiply(first, scratch.Item, blockStride, count, scratch.User, 0, scratch.First, relu: true, scratch);
         Finish(count, scratch, logits);
     }
 
@@ -54,7 +54,7 @@ internal sealed unsafe class MlpKernel : StudentKernel
         if (live is not null)
         {
             CandidateColumns.Fill(columns.Live, firstRow, vectors.Length, 0, scratch.Live, liveStride);
-            DenseTiles.Multiply(live, scratch.Live, liveStride, DenseTiles.Padded(vectors.Length), scratch.First, first.Stride, scratch.First, relu: true);
+            Multiply(live, scratch.Live, liveStride, vectors.Length, scratch.First, first.Stride, scratch.First, relu: true, scratch);
         }
         Finish(vectors.Length, scratch, logits);
     }
@@ -62,7 +62,7 @@ internal sealed unsafe class MlpKernel : StudentKernel
     public override void Encode(float* items, int count, KernelScratch scratch, float* vectors)
     {
         CopyRows(items, itemWidth, scratch.Item, blockStride, count, itemWidth);
-        DenseTiles.Multiply(item, scratch.Item, blockStride, DenseTiles.Padded(count), item.Bias, 0, scratch.First, relu: false);
+        Multiply(item, scratch.Item, blockStride, count, item.Bias, 0, scratch.First, relu: false, scratch);
         CopyRows(scratch.First, item.Stride, vectors, item.Outputs, count, item.Outputs);
     }
 

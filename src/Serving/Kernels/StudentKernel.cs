@@ -16,14 +16,20 @@ namespace KdServing.Serving.Kernels;
 /// </remarks>
 internal abstract unsafe class StudentKernel : IDisposable
 {
-    /// <summary>Candidates a block: four tiles; 192 inputs a candidate are 36 KiB then, which leaves the second cache to the weights.</summary>
+    /// <summary>
+    /// Candidates a block: four tiles of vectors, one call of the matrix unit; 192 inputs a candidate are 36 KiB then, which leaves the second
+    /// cache to the weights.
+    /// </summary>
     public const int BlockRows = 4 * DenseTiles.Rows;
 
-    /// <summary>Candidates a block when item vectors are known: one tile, so that memory works evenly while tiles are multiplied.</summary>
-    public const int VectorRows = DenseTiles.Rows;
-
     // Vectors are asked for three tiles ahead: 36 of 512 bytes, some 2 µs at the rate a tile is multiplied.
-    private const int VectorRowsAhead = 3 * VectorRows;
+    private const int VectorRowsAhead = 3 * DenseTiles.Rows;
+
+    /// <summary>Multiplies on the matrix unit, which must be there. Changed only before the version serves.</summary>
+    public bool UsesMatrixUnit { get; set; }
+
+    // Candidates a block when item vectors are known: one tile, so that memory works evenly while tiles are multiplied.
+    private int VectorRows => UsesMatrixUnit ? MatrixTileProgram.Rows : DenseTiles.Rows;
 
     /// <returns>Null when this machine's vectors are too narrow or the family is unknown.</returns>
     public static StudentKernel? Make(StudentWeights? weights, StudentSignature signature) => DenseTiles.IsSupported
@@ -49,7 +55,7 @@ internal abstract unsafe class StudentKernel : IDisposable
 
     /// <summary>Logits of one block of candidates whose item vectors are known.</summary>
     /// <param name="columns">Of these, only live and cross features are read.</param>
-    /// <param name="vectors">Addresses of the block's vectors, at most <see cref="VectorRows"/>.</param>
+    /// <param name="vectors">Addresses of the block's vectors, at most <see cref="BlockRows"/>.</param>
     public abstract void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int first, KernelScratch scratch,
         float* logits);
 
@@ -60,12 +66,14 @@ internal abstract unsafe class StudentKernel : IDisposable
         int targets)
     {
         var bytes = Gathering.Bytes(format, width);
-        Gathering.Prefetch(vectors[..Math.Min(VectorRowsAhead, vectors.Length)], bytes);
-        for (var first = 0; first < vectors.Length; first += VectorRows)
+        var rows = VectorRows;
+        var rowsAhead = Math.Max(VectorRowsAhead, rows);
+        Gathering.Prefetch(vectors[..Math.Min(rowsAhead, vectors.Length)], bytes);
+        for (var first = 0; first < vectors.Length; first += rows)
         {
-            var ahead = Math.Min(first + VectorRowsAhead, vectors.Length);
-            Gathering.Prefetch(vectors[ahead..Math.Min(ahead + VectorRows, vectors.Length)], bytes);
-            Score(columns, vectors.Slice(first, Math.Min(VectorRows, vectors.Length - first)), format, first, scratch, logits + (nint)first * targets);
+            var ahead = Math.Min(first + rowsAhead, vectors.Length);
+            Gathering.Prefetch(vectors[ahead..Math.Min(ahead + rows, vectors.Length)], bytes);
+            Score(columns, vectors.Slice(first, Math.Min(rows, vectors.Length - first)), format, first, scratch, logits + (nint)first * targets);
         }
     }
 
@@ -78,15 +86,28 @@ internal abstract unsafe class StudentKernel : IDisposable
 
     protected static PackedLayer Pack(AffineWeights layer) => new(layer.Weight, layer.Bias, layer.Inputs, layer.Outputs);
 
+    /// <summary>to = [relu](from·Wᵀ + addend) for one block.</summary>
+    /// <param name="from">[count, <paramref name="fromStride"/>].</param>
+    /// <param name="addend">[count, <paramref name="addendStride"/>], or one row for all when the stride is 0. May be <paramref name="to"/>.</param>
+    /// <param name="to">[<see cref="BlockRows"/>, <see cref="PackedLayer.Stride"/>].</param>
+    protected void Multiply(PackedLayer layer, float* from, int fromStride, int count, float* addend, int addendStride, float* to, bool relu,
+        KernelScratch scratch)
+    {
+        if (UsesMatrixUnit)
+            MatrixTiles.Multiply(layer.Split!, from, fromStride, count, addend, addendStride, to, layer.Stride, relu, scratch.Halves);
+        else
+            DenseTiles.Multiply(layer, from, fromStride, DenseTiles.Padded(count), addend, addendStride, to, relu);
+    }
+
     /// <summary>Runs layers with relu after each, from the block in <paramref name="from"/>.</summary>
     /// <param name="stride">Floats a row; afterwards, of the result.</param>
     /// <returns>Where the result lies.</returns>
-    protected static float* Through(ReadOnlySpan<PackedLayer> layers, float* from, ref int stride, int count, KernelScratch scratch)
+    protected float* Through(ReadOnlySpan<PackedLayer> layers, float* from, ref int stride, int count, KernelScratch scratch)
     {
         foreach (var layer in layers)
         {
             var to = from == scratch.First ? scratch.Second : scratch.First;
-            DenseTiles.Multiply(layer, from, stride, DenseTiles.Padded(count), layer.Bias, 0, to, relu: true);
+            Multiply(layer, from, stride, count, layer.Bias, 0, to, relu: true, scratch);
             from = to;
             stride = layer.Stride;
         }

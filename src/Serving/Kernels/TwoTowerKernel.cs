@@ -115,7 +115,7 @@ internal sealed unsafe class TwoTowerKernel : StudentKernel
         var stride = blockStride;
         var values = Through(itemTower, scratch.Item, ref stride, count, scratch);
         var to = values == scratch.First ? scratch.Second : scratch.First;
-        DenseTiles.Multiply(last, values, stride, DenseTiles.Padded(count), last.Bias, 0, to, relu: false);
+        Multiply(last, values, stride, count, last.Bias, 0, to, relu: false, scratch);
         CopyRows(to, last.Stride, vectors, last.Outputs, count, last.Outputs);
     }
 

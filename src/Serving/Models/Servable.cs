@@ -38,7 +38,7 @@ public sealed class Servable : IDisposable
         this.graphs = graphs;
         this.pool = pool;
         kernel = StudentKernel.Make(graphs.Weights, manifest.Signature);
-        Engine = kernel is null ? ScoringEngine.OnnxRuntime : ScoringEngine.Kernel;
+        Engine = kernel is null ? ScoringEngine.OnnxRuntime : MatrixUnit.IsSupported ? ScoringEngine.MatrixKernel : ScoringEngine.Kernel;
         assembler = new(schema, tables);
         userGroups = [schema.User];
         itemGroups = [schema.Item, schema.Live];
@@ -59,12 +59,20 @@ public sealed class Servable : IDisposable
     public LeaseCount Leases { get; } = new();
 
     /// <summary>What scores. Changed only before the version serves: while it is compared with the trainer and ONNX Runtime.</summary>
-    internal ScoringEngine Engine { get; set; }
+    internal ScoringEngine Engine
+    {
+        get;
+        set
+        {
+            field = value;
+            kernel?.UsesMatrixUnit = value == ScoringEngine.MatrixKernel;
+        }
+    }
 
-    /// <summary>Why the kernel of this family is not used; null when it is, or when there is none.</summary>
+    /// <summary>Why a faster way of scoring than <see cref="Engine"/> is not used; null when there is none, or it was not refused.</summary>
     internal string? KernelRefusal { get; set; }
 
-    private StudentKernel? Kernel => Engine == ScoringEngine.Kernel ? kernel : null;
+    private StudentKernel? Kernel => Engine == ScoringEngine.OnnxRuntime ? null : kernel;
 
     /// <summary>How this version does.</summary>
     public VersionHealth Health { get; }
