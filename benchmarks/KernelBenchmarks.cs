@@ -63,6 +63,23 @@ public unsafe class KernelBenchmarks
         student.Servable.Score(byId, chosen, ItemVectorFormat.Float32, run, CallBudget.Unlimited);
     }
 
+    /// <summary>Where the processor has a matrix unit; else the same as <see cref="Kernel"/>.</summary>
+    [Benchmark]
+    public void MatrixKernel()
+    {
+        student.Servable.Engine = Matrix;
+        student.Servable.Score(request, run, CallBudget.Unlimited);
+    }
+
+    [Benchmark]
+    public void MatrixKernelKnownVectors()
+    {
+        student.Servable.Engine = Matrix;
+        student.Servable.Score(byId, chosen, ItemVectorFormat.Float32, run, CallBudget.Unlimited);
+    }
+
+    private static ScoringEngine Matrix => MatrixUnit.IsSupported ? ScoringEngine.MatrixKernel : ScoringEngine.Kernel;
+
     // 51 MB: several times the caches, as a catalog is.
     private sealed class NativeVectors : IDisposable
     {
