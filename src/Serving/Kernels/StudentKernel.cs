@@ -22,8 +22,8 @@ internal abstract unsafe class StudentKernel : IDisposable
     /// <summary>Candidates a block when item vectors are known: one tile, so that memory works evenly while tiles are multiplied.</summary>
     public const int VectorRows = DenseTiles.Rows;
 
-    // Vectors are asked for three tiles ahead: 36 of 512 bytes, some 2 µs at the rate a tile is multiplied.
-    private const int VectorRowsAhead = 3 * VectorRows;
+    /// <summary>How far ahead of their use vectors are asked for, candidates.</summary>
+    protected abstract int VectorRowsAhead { get; }
 
     /// <returns>Null when this machine's vectors are too narrow or the family is unknown.</returns>
     public static StudentKernel? Make(StudentWeights? weights, StudentSignature signature) => DenseTiles.IsSupported
@@ -50,8 +50,9 @@ internal abstract unsafe class StudentKernel : IDisposable
     /// <summary>Logits of one block of candidates whose item vectors are known.</summary>
     /// <param name="columns">Of these, only live and cross features are read.</param>
     /// <param name="vectors">Addresses of the block's vectors, at most <see cref="VectorRows"/>.</param>
-    public abstract void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int first, KernelScratch scratch,
-        float* logits);
+    /// <param name="ahead">Vectors of a later block, to be asked for meanwhile.</param>
+    public abstract void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int first, ref RowsAhead ahead,
+        KernelScratch scratch, float* logits);
 
     /// <summary>Logits of all candidates whose item vectors are known; <see cref="Begin"/> has been called.</summary>
     /// <param name="width">Floats a vector.</param>
@@ -60,12 +61,15 @@ internal abstract unsafe class StudentKernel : IDisposable
         int targets)
     {
         var bytes = Gathering.Bytes(format, width);
-        Gathering.Prefetch(vectors[..Math.Min(VectorRowsAhead, vectors.Length)], bytes);
+        var ahead = new RowsAhead(vectors[..Math.Min(VectorRowsAhead, vectors.Length)], bytes);
+        ahead.Ask(ahead.Left);
         for (var first = 0; first < vectors.Length; first += VectorRows)
         {
-            var ahead = Math.Min(first + VectorRowsAhead, vectors.Length);
-            Gathering.Prefetch(vectors[ahead..Math.Min(ahead + VectorRows, vectors.Length)], bytes);
-            Score(columns, vectors.Slice(first, Math.Min(VectorRows, vectors.Length - first)), format, first, scratch, logits + (nint)first * targets);
+            var next = Math.Min(first + VectorRowsAhead, vectors.Length);
+            ahead = new(vectors[next..Math.Min(next + VectorRows, vectors.Length)], bytes);
+            Score(columns, vectors.Slice(first, Math.Min(VectorRows, vectors.Length - first)), format, first, ref ahead, scratch, logits + (nint)first * targets);
+            // A kernel without a product to ask in between leaves them all.
+            ahead.Ask(ahead.Left);
         }
     }
 
@@ -83,10 +87,18 @@ internal abstract unsafe class StudentKernel : IDisposable
     /// <returns>Where the result lies.</returns>
     protected static float* Through(ReadOnlySpan<PackedLayer> layers, float* from, ref int stride, int count, KernelScratch scratch)
     {
+        var nothing = default(RowsAhead);
+        return Through(layers, from, ref stride, count, ref nothing, scratch);
+    }
+
+    /// <param name="ahead">Asked for by the first layer.</param>
+    /// <inheritdoc cref="Through(ReadOnlySpan{PackedLayer}, float*, ref int, int, KernelScratch)"/>
+    protected static float* Through(ReadOnlySpan<PackedLayer> layers, float* from, ref int stride, int count, ref RowsAhead ahead, KernelScratch scratch)
+    {
         foreach (var layer in layers)
         {
             var to = from == scratch.First ? scratch.Second : scratch.First;
-            DenseTiles.Multiply(layer, from, stride, DenseTiles.Padded(count), layer.Bias, 0, to, relu: true);
+            DenseTiles.Multiply(layer, from, stride, DenseTiles.Padded(count), layer.Bias, 0, to, relu: true, ref ahead);
             from = to;
             stride = layer.Stride;
         }

@@ -44,6 +44,9 @@ internal sealed unsafe class TwoTowerKernel : StudentKernel
         vectorWidth = DenseDots.Padded(lastWeights.Outputs);
     }
 
+    // Nothing but one inner product lies between two vectors: memory is what takes the time, and must never run out of requests.
+    protected override int VectorRowsAhead => 3 * VectorRows;
+
     // The user's part: [folded (targets, foldedWidth)][its bias (targets)][product (targets, vectorWidth)][its bias (targets)].
     private int FoldedBias => targets * foldedWidth;
 
@@ -91,8 +94,8 @@ internal sealed unsafe class TwoTowerKernel : StudentKernel
         AddLive(columns, first, count, ahead, scratch, logits);
     }
 
-    public override void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int first, KernelScratch scratch,
-        float* logits)
+    public override void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int first, ref RowsAhead ahead,
+        KernelScratch scratch, float* logits)
     {
         var product = scratch.User + Product;
         var bias = scratch.User + ProductBias;
