@@ -72,8 +72,9 @@ public static class FeatureHash
         return value ^ (value >> 31);
     }
 
+    /// <summary><see cref="Mix(ulong)"/> of eight words.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<ulong> Mix(Vector512<ulong> value)
+    public static Vector512<ulong> Mix(Vector512<ulong> value)
     {
         value += Vector512.Create(Golden);
         value = (value ^ (value >> 30)) * Vector512.Create(First);

@@ -15,10 +15,18 @@ internal static unsafe partial class HugePages
         if (bytes < PageBytes)
             return (nint)NativeMemory.AlignedAlloc(bytes, 64);
         var address = NativeMemory.AlignedAlloc(bytes, PageBytes);
-        // Refused (a kernel without them): the memory is as good as any.
-        if (OperatingSystem.IsLinux())
-            _ = Advise(address, bytes, AdviseHugePage);
+        Ask((nint)address, bytes);
         return (nint)address;
+    }
+
+    /// <summary>Asks for huge pages in memory that has not been touched yet and stays where it is; those that fit inside it whole.</summary>
+    public static void Ask(nint address, nuint bytes)
+    {
+        var first = ((nuint)address + PageBytes - 1) / PageBytes * PageBytes;
+        var end = ((nuint)address + bytes) / PageBytes * PageBytes;
+        // Refused (a kernel without them): the memory is as good as any.
+        if (OperatingSystem.IsLinux() && first < end)
+            _ = Advise((void*)first, end - first, AdviseHugePage);
     }
 
     [LibraryImport("libc", EntryPoint = "madvise")]

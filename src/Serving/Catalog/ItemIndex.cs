@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using KdServing.Contracts;
 
@@ -7,7 +8,7 @@ namespace KdServing.Serving.Catalog;
 
 /// <summary>Item id → slot: an open-addressing table that one thread writes while any number read. Lookups take no lock and allocate nothing.</summary>
 /// <remarks>
-/// Linear probing from <see cref="FeatureHash.Mix"/>. An entry gets its id first and its slot afterwards (release), and is read the other
+/// Linear probing from <see cref="FeatureHash.Mix(ulong)"/>. An entry gets its id first and its slot afterwards (release), and is read the other
 /// way round (acquire), so a reader sees both or neither. A removed id's entry is kept for that id alone until the table is built anew:
 /// given to another id, a reader between the two reads would pair the new id with the old slot. A table that is full is replaced by a
 /// larger copy; who still reads the old one sees the items of that moment.
@@ -32,17 +33,20 @@ internal sealed class ItemIndex
 
     /// <summary>Looks up a request's ids. Any thread.</summary>
     /// <param name="slots">Written: the slot, or -1 for an id that is not there; [ids].</param>
-    public unsafe void Find(ReadOnlySpan<long> ids, Span<int> slots)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Find(ReadOnlySpan<long> ids, Span<int> slots)
     {
         var now = Volatile.Read(ref table);
-        var mask = now.Entries.Length - 1;
-        for (var n = 0; n < Math.Min(PrefetchDistance, ids.Length); n++)
-            Prefetch(now, Place(ids[n], mask));
-        for (var n = 0; n < ids.Length; n++)
+        slots = slots[..ids.Length];
+        // Where each look-up begins lies where its result will.
+        Places(ids, now.Mask, slots);
+        for (var n = 0; n < Math.Min(PrefetchDistance, slots.Length); n++)
+            now.Prefetch(slots[n]);
+        for (var n = 0; n < slots.Length; n++)
         {
-            if (n + PrefetchDistance < ids.Length)
-                Prefetch(now, Place(ids[n + PrefetchDistance], mask));
-            slots[n] = Find(now, ids[n], mask);
+            if (n + PrefetchDistance < slots.Length)
+                now.Prefetch(slots[n + PrefetchDistance]);
+            slots[n] = Find(now, ids[n], slots[n]);
         }
     }
 
@@ -50,7 +54,7 @@ internal sealed class ItemIndex
     public int Find(long id)
     {
         var now = Volatile.Read(ref table);
-        return Find(now, id, now.Entries.Length - 1);
+        return Find(now, id, Place(id, now.Mask));
     }
 
     /// <summary>Publishes an item under a slot whose row is complete. The writer only.</summary>
@@ -90,23 +94,26 @@ internal sealed class ItemIndex
 
     private const int Removed = -1;
 
-    private static int Find(Table table, long id, int mask)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Find(Table table, long id, int place)
     {
-        for (var place = Place(id, mask); ; place = (place + 1) & mask)
+        // By reference: a place is never outside its table.
+        ref var first = ref MemoryMarshal.GetArrayDataReference(table.Entries);
+        for (; ; place = (place + 1) & table.Mask)
         {
-            ref var entry = ref table.Entries[place];
+            ref var entry = ref Unsafe.Add(ref first, place);
             var state = Volatile.Read(ref entry.SlotState);
             if (state == 0)
                 return -1;
             if (entry.Id == id)
-                return state > 0 ? state - 1 : -1;
+                return Math.Max(-1, state - 1);
         }
     }
 
     // The entry of an id: its own, or the empty one where it would go.
     private ref IndexEntry Entry(long id)
     {
-        var mask = table.Entries.Length - 1;
+        var mask = table.Mask;
         for (var place = Place(id, mask); ; place = (place + 1) & mask)
         {
             ref var entry = ref table.Entries[place];
@@ -137,10 +144,20 @@ internal sealed class ItemIndex
 
     private static int Place(long id, int mask) => (int)FeatureHash.Mix((ulong)id) & mask;
 
-    private static unsafe void Prefetch(Table table, int place)
+    // Eight at a time: one by one, the hash takes longer than the look-up.
+    private static void Places(ReadOnlySpan<long> ids, int mask, Span<int> places)
     {
-        if (Sse.IsSupported)
-            Sse.Prefetch0((byte*)table.Address + (long)place * EntryBytes);
+        var n = 0;
+        if (Avx512DQ.IsSupported)
+        {
+            for (; n <= ids.Length - Vector512<ulong>.Count; n += Vector512<ulong>.Count)
+            {
+                var hash = FeatureHash.Mix(Vector512.LoadUnsafe(in MemoryMarshal.GetReference(ids), (nuint)n).AsUInt64());
+                (Avx512F.ConvertToVector256Int32(hash) & Vector256.Create(mask)).StoreUnsafe(ref MemoryMarshal.GetReference(places), (nuint)n);
+            }
+        }
+        for (; n < ids.Length; n++)
+            places[n] = Place(ids[n], mask);
     }
 
     [StructLayout(LayoutKind.Sequential, Size = EntryBytes)]
@@ -152,17 +169,27 @@ internal sealed class ItemIndex
         public int SlotState;
     }
 
-    // Pinned, so that entries can be prefetched; on the managed heap, so that it lives as long as somebody reads it.
+    // Pinned, so that entries can be prefetched and lie in huge pages; on the managed heap, so that it lives as long as somebody reads it.
     private sealed unsafe class Table
     {
+        private readonly nint address;
+
         public Table(int capacity)
         {
             Entries = GC.AllocateArray<IndexEntry>(capacity, pinned: true);
-            Address = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(Entries));
+            Mask = capacity - 1;
+            address = (nint)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(Entries));
+            HugePages.Ask(address, (nuint)capacity * EntryBytes);
         }
 
         public IndexEntry[] Entries { get; }
 
-        public nint Address { get; }
+        public int Mask { get; }
+
+        public void Prefetch(int place)
+        {
+            if (Sse.IsSupported)
+                Sse.Prefetch0((byte*)address + (long)place * EntryBytes);
+        }
     }
 }

@@ -60,21 +60,24 @@ internal sealed unsafe class CandidateColumns
         }
     }
 
+    /// <summary>Has the rows of some candidates fetched into the cache.</summary>
+    /// <param name="group">Of this object: <see cref="Item"/> or <see cref="Live"/>.</param>
+    public static void Prefetch(ReadOnlySpan<FeatureColumn> group, int first, int count)
+    {
+        foreach (ref readonly var column in group)
+            column.Table?.PrefetchRows((int*)column.Data + first * column.Stride, column.Stride, count);
+    }
+
     /// <summary>Writes the vectors of some candidates: each feature at its place.</summary>
     /// <param name="group">Of this object: <see cref="Item"/> or <see cref="Live"/>.</param>
     /// <param name="first">First candidate of the block.</param>
-    /// <param name="ahead">Candidates after the block whose rows are fetched into the cache meanwhile.</param>
     /// <param name="to">[count, <paramref name="stride"/>].</param>
-    public static void Fill(ReadOnlySpan<FeatureColumn> group, int first, int count, int ahead, float* to, nint stride)
+    public static void Fill(ReadOnlySpan<FeatureColumn> group, int first, int count, float* to, nint stride)
     {
         foreach (ref readonly var column in group)
         {
             if (column.Table is { } table)
-            {
-                var rows = (int*)column.Data + first * column.Stride;
-                table.PrefetchRows(rows + count * column.Stride, column.Stride, ahead);
-                table.CopyRows(rows, column.Stride, count, to + column.Offset, stride);
-            }
+                table.CopyRows((int*)column.Data + first * column.Stride, column.Stride, count, to + column.Offset, stride);
             else
             {
                 var from = (float*)column.Data + first * column.Stride;

@@ -15,6 +15,9 @@ internal static unsafe class DenseTiles
     /// <summary>Rows a tile; buffers hold whole tiles, whatever the number of rows that mean something.</summary>
     public const int Rows = 12;
 
+    // Between two of these a tile of AVX-512 takes some 200 cycles, about the way of a line from the third cache.
+    private const int InputsAStep = 16;
+
     /// <summary>True where this machine has vectors wide enough for the tiles to be worth their while.</summary>
     public static bool IsSupported => Avx512F.IsSupported || Fma.IsSupported;
 
@@ -26,13 +29,25 @@ internal static unsafe class DenseTiles
     /// <param name="rows">A multiple of <see cref="Rows"/>.</param>
     /// <param name="addend">[rows, <paramref name="addendStride"/>], or one row for all when the stride is 0. May be <paramref name="to"/>.</param>
     /// <param name="to">[rows, <see cref="PackedLayer.Stride"/>].</param>
-    public static void Multiply(PackedLayer layer, float* from, int fromStride, int rows, float* addend, int addendStride, float* to, bool relu) =>
-        Multiply(layer, from, fromStride, rows, addend, addendStride, to, relu, Avx512F.IsSupported);
+    public static void Multiply(PackedLayer layer, float* from, int fromStride, int rows, float* addend, int addendStride, float* to, bool relu)
+    {
+        var nothing = default(RowsAhead);
+        Multiply(layer, from, fromStride, rows, addend, addendStride, to, relu, ref nothing);
+    }
+
+    /// <param name="ahead">Asked for meanwhile, evenly; all of it when this returns.</param>
+    /// <inheritdoc cref="Multiply(PackedLayer, float*, int, int, float*, int, float*, bool)"/>
+    public static void Multiply(PackedLayer layer, float* from, int fromStride, int rows, float* addend, int addendStride, float* to, bool relu,
+        ref RowsAhead ahead) => Multiply(layer, from, fromStride, rows, addend, addendStride, to, relu, ref ahead, Avx512F.IsSupported);
 
     /// <summary>As above, on the vectors named: what tests call, to see that both agree.</summary>
     internal static void Multiply(PackedLayer layer, float* from, int fromStride, int rows, float* addend, int addendStride, float* to, bool relu,
-        bool wide)
+        ref RowsAhead ahead, bool wide)
     {
+        var tiles = layer.Stride / PackedLayer.PanelWidth * (rows / Rows);
+        var linesATile = (ahead.Left + tiles - 1) / tiles;
+        var steps = (layer.Inputs + InputsAStep - 1) / InputsAStep;
+        var linesAStep = (linesATile + steps - 1) / steps;
         for (var column = 0; column < layer.Stride; column += PackedLayer.PanelWidth)
         {
             var panel = layer.Panels + (long)column * layer.Inputs;
@@ -42,9 +57,12 @@ internal static unsafe class DenseTiles
                 var c = to + (long)row * layer.Stride + column;
                 var d = addend + (long)row * addendStride + column;
                 if (wide)
-                    Tile512(a, fromStride, layer.Inputs, panel, d, addendStride, c, layer.Stride, relu);
-                else
-                    Tiles256(a, fromStride, layer.Inputs, panel, d, addendStride, c, layer.Stride, relu);
+                {
+                    Tile512(a, fromStride, layer.Inputs, panel, d, addendStride, c, layer.Stride, relu, ref ahead, linesAStep);
+                    continue;
+                }
+                ahead.Ask(linesATile);
+                Tiles256(a, fromStride, layer.Inputs, panel, d, addendStride, c, layer.Stride, relu);
             }
         }
     }
@@ -52,7 +70,8 @@ internal static unsafe class DenseTiles
     // One local a register: the JIT keeps locals, but not elements of an array, in registers.
     // Compiled fully at once: a tile is the hottest loop there is, and one that is still being profiled takes several times as long.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile512(float* a, nint lda, int inputs, float* b, float* d, nint ldd, float* c, nint ldc, bool relu)
+    private static void Tile512(float* a, nint lda, int inputs, float* b, float* d, nint ldd, float* c, nint ldc, bool relu, ref RowsAhead ahead,
+        int linesAStep)
     {
         var c00 = Vector512.Load(d);
         var c01 = Vector512.Load(d + 16);
@@ -95,46 +114,50 @@ internal static unsafe class DenseTiles
         var a6 = a + 6 * lda;
         var a9 = a + 9 * lda;
         var lda2 = 2 * lda;
-        for (var end = a + inputs; a < end; a++, a3++, a6++, a9++, b += PackedLayer.PanelWidth)
+        for (var end = a + inputs; a < end;)
         {
-            var b0 = Vector512.LoadAligned(b);
-            var b1 = Vector512.LoadAligned(b + 16);
-            var x = Vector512.Create(*a);
-            c00 = Avx512F.FusedMultiplyAdd(x, b0, c00);
-            c01 = Avx512F.FusedMultiplyAdd(x, b1, c01);
-            x = Vector512.Create(*(a + lda));
-            c10 = Avx512F.FusedMultiplyAdd(x, b0, c10);
-            c11 = Avx512F.FusedMultiplyAdd(x, b1, c11);
-            x = Vector512.Create(*(a + lda2));
-            c20 = Avx512F.FusedMultiplyAdd(x, b0, c20);
-            c21 = Avx512F.FusedMultiplyAdd(x, b1, c21);
-            x = Vector512.Create(*a3);
-            c30 = Avx512F.FusedMultiplyAdd(x, b0, c30);
-            c31 = Avx512F.FusedMultiplyAdd(x, b1, c31);
-            x = Vector512.Create(*(a3 + lda));
-            c40 = Avx512F.FusedMultiplyAdd(x, b0, c40);
-            c41 = Avx512F.FusedMultiplyAdd(x, b1, c41);
-            x = Vector512.Create(*(a3 + lda2));
-            c50 = Avx512F.FusedMultiplyAdd(x, b0, c50);
-            c51 = Avx512F.FusedMultiplyAdd(x, b1, c51);
-            x = Vector512.Create(*a6);
-            c60 = Avx512F.FusedMultiplyAdd(x, b0, c60);
-            c61 = Avx512F.FusedMultiplyAdd(x, b1, c61);
-            x = Vector512.Create(*(a6 + lda));
-            c70 = Avx512F.FusedMultiplyAdd(x, b0, c70);
-            c71 = Avx512F.FusedMultiplyAdd(x, b1, c71);
-            x = Vector512.Create(*(a6 + lda2));
-            c80 = Avx512F.FusedMultiplyAdd(x, b0, c80);
-            c81 = Avx512F.FusedMultiplyAdd(x, b1, c81);
-            x = Vector512.Create(*a9);
-            c90 = Avx512F.FusedMultiplyAdd(x, b0, c90);
-            c91 = Avx512F.FusedMultiplyAdd(x, b1, c91);
-            x = Vector512.Create(*(a9 + lda));
-            cA0 = Avx512F.FusedMultiplyAdd(x, b0, cA0);
-            cA1 = Avx512F.FusedMultiplyAdd(x, b1, cA1);
-            x = Vector512.Create(*(a9 + lda2));
-            cB0 = Avx512F.FusedMultiplyAdd(x, b0, cB0);
-            cB1 = Avx512F.FusedMultiplyAdd(x, b1, cB1);
+            ahead.Ask(linesAStep);
+            for (var step = Math.Min((nint)a + InputsAStep * sizeof(float), (nint)end); (nint)a < step; a++, a3++, a6++, a9++, b += PackedLayer.PanelWidth)
+            {
+                var b0 = Vector512.LoadAligned(b);
+                var b1 = Vector512.LoadAligned(b + 16);
+                var x = Vector512.Create(*a);
+                c00 = Avx512F.FusedMultiplyAdd(x, b0, c00);
+                c01 = Avx512F.FusedMultiplyAdd(x, b1, c01);
+                x = Vector512.Create(*(a + lda));
+                c10 = Avx512F.FusedMultiplyAdd(x, b0, c10);
+                c11 = Avx512F.FusedMultiplyAdd(x, b1, c11);
+                x = Vector512.Create(*(a + lda2));
+                c20 = Avx512F.FusedMultiplyAdd(x, b0, c20);
+                c21 = Avx512F.FusedMultiplyAdd(x, b1, c21);
+                x = Vector512.Create(*a3);
+                c30 = Avx512F.FusedMultiplyAdd(x, b0, c30);
+                c31 = Avx512F.FusedMultiplyAdd(x, b1, c31);
+                x = Vector512.Create(*(a3 + lda));
+                c40 = Avx512F.FusedMultiplyAdd(x, b0, c40);
+                c41 = Avx512F.FusedMultiplyAdd(x, b1, c41);
+                x = Vector512.Create(*(a3 + lda2));
+                c50 = Avx512F.FusedMultiplyAdd(x, b0, c50);
+                c51 = Avx512F.FusedMultiplyAdd(x, b1, c51);
+                x = Vector512.Create(*a6);
+                c60 = Avx512F.FusedMultiplyAdd(x, b0, c60);
+                c61 = Avx512F.FusedMultiplyAdd(x, b1, c61);
+                x = Vector512.Create(*(a6 + lda));
+                c70 = Avx512F.FusedMultiplyAdd(x, b0, c70);
+                c71 = Avx512F.FusedMultiplyAdd(x, b1, c71);
+                x = Vector512.Create(*(a6 + lda2));
+                c80 = Avx512F.FusedMultiplyAdd(x, b0, c80);
+                c81 = Avx512F.FusedMultiplyAdd(x, b1, c81);
+                x = Vector512.Create(*a9);
+                c90 = Avx512F.FusedMultiplyAdd(x, b0, c90);
+                c91 = Avx512F.FusedMultiplyAdd(x, b1, c91);
+                x = Vector512.Create(*(a9 + lda));
+                cA0 = Avx512F.FusedMultiplyAdd(x, b0, cA0);
+                cA1 = Avx512F.FusedMultiplyAdd(x, b1, cA1);
+                x = Vector512.Create(*(a9 + lda2));
+                cB0 = Avx512F.FusedMultiplyAdd(x, b0, cB0);
+                cB1 = Avx512F.FusedMultiplyAdd(x, b1, cB1);
+            }
         }
 
         // Of two operands vmaxps returns the second when one is NaN: a NaN stays one, and is found when scores are checked.

@@ -13,25 +13,11 @@ public enum ItemVectorFormat
     BFloat16,
 }
 
-/// <summary>Reads item vectors that lie anywhere in memory, each fetched before it is needed.</summary>
+/// <summary>Reads item vectors that lie anywhere in memory; <see cref="RowsAhead"/> has fetched them.</summary>
 internal static unsafe class Gathering
 {
-    private const int CacheLine = 64;
-
     /// <summary>Bytes of a vector.</summary>
     public static int Bytes(ItemVectorFormat format, int width) => width * (format == ItemVectorFormat.Float32 ? sizeof(float) : sizeof(ushort));
-
-    /// <summary>Asks for vectors ahead of their use: by then other ones have been multiplied, which takes about as long as the memory.</summary>
-    public static void Prefetch(ReadOnlySpan<nint> vectors, int bytes)
-    {
-        if (!Sse.IsSupported)
-            return;
-        foreach (var vector in vectors)
-        {
-            for (var i = 0; i < bytes; i += CacheLine)
-                Sse.Prefetch0((byte*)vector + i);
-        }
-    }
 
     /// <summary>to[r] = [relu](vectors[r] + addend).</summary>
     /// <param name="vectors">Addresses of the vectors, <paramref name="width"/> floats each in the format given.</param>

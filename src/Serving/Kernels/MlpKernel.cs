@@ -33,6 +33,10 @@ internal sealed unsafe class MlpKernel : StudentKernel
         output = new(weights.Output);
     }
 
+    // A tile of 12 × 128 × 64 takes a microsecond: a line asked for during one is there for the next. Further ahead, vectors would push the
+    // weights (32 KiB) out of the first-level cache.
+    protected override int VectorRowsAhead => VectorRows;
+
     public override KernelScratch NewScratch(NativeBuffer memory) =>
         new(memory, first.Stride, blockStride, liveStride, Math.Max(first.Stride, hidden.Select(h => h.Stride).DefaultIfEmpty().Max()));
 
@@ -40,23 +44,44 @@ internal sealed unsafe class MlpKernel : StudentKernel
 
     public override void Score(CandidateColumns columns, int firstRow, int count, int ahead, KernelScratch scratch, float* logits)
     {
-        CandidateColumns.Fill(columns.Item, firstRow, count, ahead, scratch.Item, blockStride);
-        if (live is not null)
-            CandidateColumns.Fill(columns.Live, firstRow, count, ahead, scratch.Item + itemWidth, blockStride);
-        Multiply(first, scratch.Item, blockStride, count, scratch.User, 0, scratch.First, relu: true, scratch);
-        Finish(count, scratch, logits);
+        // The matrix unit takes rows apart as they come, a tile at a time: so few stay in the first-level cache beside what is made of them.
+        var rows = UsesMatrixUnit ? MatrixTileProgram.TileRows : count;
+        for (var done = 0; done < count; done += rows)
+        {
+            var some = Math.Min(rows, count - done);
+            Gather(columns, firstRow + done, some, Math.Clamp(ahead - done, 0, some), count, scratch.Item);
+            if (UsesMatrixUnit)
+                MatrixTiles.Split(scratch.Item, blockStride, some, first.Inputs, scratch.Halves + done / rows * MatrixTileProgram.TileBytes);
+        }
+        if (UsesMatrixUnit)
+            MatrixTiles.Multiply(first.Split!, scratch.Halves, count, scratch.User, 0, scratch.First, first.Stride, relu: true);
+        else
+            DenseTiles.Multiply(first, scratch.Item, blockStride, DenseTiles.Padded(count), scratch.User, 0, scratch.First, relu: true);
+        var nothing = default(RowsAhead);
+        Finish(count, ref nothing, scratch, logits);
     }
 
-    public override void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int firstRow, KernelScratch scratch,
-        float* logits)
+    // And asks for as many candidates a block further on.
+    private void Gather(CandidateColumns columns, int firstRow, int count, int ahead, int block, float* to)
+    {
+        CandidateColumns.Prefetch(columns.Item, firstRow + block, ahead);
+        CandidateColumns.Fill(columns.Item, firstRow, count, to, blockStride);
+        if (live is null)
+            return;
+        CandidateColumns.Prefetch(columns.Live, firstRow + block, ahead);
+        CandidateColumns.Fill(columns.Live, firstRow, count, to + itemWidth, blockStride);
+    }
+
+    public override void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int firstRow, ref RowsAhead ahead,
+        KernelScratch scratch, float* logits)
     {
         Gathering.AddTo(vectors, format, item.Outputs, scratch.User, scratch.First, first.Stride, relu: live is null);
         if (live is not null)
         {
-            CandidateColumns.Fill(columns.Live, firstRow, vectors.Length, 0, scratch.Live, liveStride);
+            CandidateColumns.Fill(columns.Live, firstRow, vectors.Length, scratch.Live, liveStride);
             Multiply(live, scratch.Live, liveStride, vectors.Length, scratch.First, first.Stride, scratch.First, relu: true, scratch);
         }
-        Finish(vectors.Length, scratch, logits);
+        Finish(vectors.Length, ref ahead, scratch, logits);
     }
 
     public override void Encode(float* items, int count, KernelScratch scratch, float* vectors)
@@ -77,10 +102,10 @@ internal sealed unsafe class MlpKernel : StudentKernel
         output.Dispose();
     }
 
-    private void Finish(int count, KernelScratch scratch, float* logits)
+    private void Finish(int count, ref RowsAhead ahead, KernelScratch scratch, float* logits)
     {
         var stride = first.Stride;
-        var values = Through(hidden, scratch.First, ref stride, count, scratch);
+        var values = Through(hidden, scratch.First, ref stride, count, ref ahead, scratch);
         DenseDots.Multiply(values, stride, count, output.Width, output.Weight, output.Bias, output.Targets, logits, isAdded: false);
     }
 

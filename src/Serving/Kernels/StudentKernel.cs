@@ -22,14 +22,14 @@ internal abstract unsafe class StudentKernel : IDisposable
     /// </summary>
     public const int BlockRows = 4 * DenseTiles.Rows;
 
-    // Vectors are asked for three tiles ahead: 36 of 512 bytes, some 2 µs at the rate a tile is multiplied.
-    private const int VectorRowsAhead = 3 * DenseTiles.Rows;
-
     /// <summary>Multiplies on the matrix unit, which must be there. Changed only before the version serves.</summary>
     public bool UsesMatrixUnit { get; set; }
 
-    // Candidates a block when item vectors are known: one tile, so that memory works evenly while tiles are multiplied.
-    private int VectorRows => UsesMatrixUnit ? MatrixTileProgram.Rows : DenseTiles.Rows;
+    /// <summary>Candidates a block when item vectors are known: what is multiplied at once, so that memory works evenly meanwhile.</summary>
+    protected int VectorRows => UsesMatrixUnit ? BlockRows : DenseTiles.Rows;
+
+    /// <summary>How far ahead of their use vectors are asked for, candidates.</summary>
+    protected abstract int VectorRowsAhead { get; }
 
     /// <returns>Null when this machine's vectors are too narrow or the family is unknown.</returns>
     public static StudentKernel? Make(StudentWeights? weights, StudentSignature signature) => DenseTiles.IsSupported
@@ -56,8 +56,9 @@ internal abstract unsafe class StudentKernel : IDisposable
     /// <summary>Logits of one block of candidates whose item vectors are known.</summary>
     /// <param name="columns">Of these, only live and cross features are read.</param>
     /// <param name="vectors">Addresses of the block's vectors, at most <see cref="BlockRows"/>.</param>
-    public abstract void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int first, KernelScratch scratch,
-        float* logits);
+    /// <param name="ahead">Vectors of a later block, to be asked for meanwhile.</param>
+    public abstract void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int first, ref RowsAhead ahead,
+        KernelScratch scratch, float* logits);
 
     /// <summary>Logits of all candidates whose item vectors are known; <see cref="Begin"/> has been called.</summary>
     /// <param name="width">Floats a vector.</param>
@@ -66,14 +67,16 @@ internal abstract unsafe class StudentKernel : IDisposable
         int targets)
     {
         var bytes = Gathering.Bytes(format, width);
-        var rows = VectorRows;
-        var rowsAhead = Math.Max(VectorRowsAhead, rows);
-        Gathering.Prefetch(vectors[..Math.Min(rowsAhead, vectors.Length)], bytes);
+        var (rows, rowsAhead) = (VectorRows, VectorRowsAhead);
+        var ahead = new RowsAhead(vectors[..Math.Min(rowsAhead, vectors.Length)], bytes);
+        ahead.Ask(ahead.Left);
         for (var first = 0; first < vectors.Length; first += rows)
         {
-            var ahead = Math.Min(first + rowsAhead, vectors.Length);
-            Gathering.Prefetch(vectors[ahead..Math.Min(ahead + rows, vectors.Length)], bytes);
-            Score(columns, vectors.Slice(first, Math.Min(rows, vectors.Length - first)), format, first, scratch, logits + (nint)first * targets);
+            var next = Math.Min(first + rowsAhead, vectors.Length);
+            ahead = new(vectors[next..Math.Min(next + rows, vectors.Length)], bytes);
+            Score(columns, vectors.Slice(first, Math.Min(rows, vectors.Length - first)), format, first, ref ahead, scratch, logits + (nint)first * targets);
+            // A kernel without a product to ask in between leaves them all.
+            ahead.Ask(ahead.Left);
         }
     }
 
@@ -93,10 +96,23 @@ internal abstract unsafe class StudentKernel : IDisposable
     protected void Multiply(PackedLayer layer, float* from, int fromStride, int count, float* addend, int addendStride, float* to, bool relu,
         KernelScratch scratch)
     {
-        if (UsesMatrixUnit)
-            MatrixTiles.Multiply(layer.Split!, from, fromStride, count, addend, addendStride, to, layer.Stride, relu, scratch.Halves);
-        else
-            DenseTiles.Multiply(layer, from, fromStride, DenseTiles.Padded(count), addend, addendStride, to, relu);
+        var nothing = default(RowsAhead);
+        Multiply(layer, from, fromStride, count, addend, addendStride, to, relu, ref nothing, scratch);
+    }
+
+    /// <param name="ahead">Asked for meanwhile.</param>
+    /// <inheritdoc cref="Multiply(PackedLayer, float*, int, int, float*, int, float*, bool, KernelScratch)"/>
+    protected void Multiply(PackedLayer layer, float* from, int fromStride, int count, float* addend, int addendStride, float* to, bool relu,
+        ref RowsAhead ahead, KernelScratch scratch)
+    {
+        if (!UsesMatrixUnit)
+        {
+            DenseTiles.Multiply(layer, from, fromStride, DenseTiles.Padded(count), addend, addendStride, to, relu, ref ahead);
+            return;
+        }
+        MatrixTiles.Split(from, fromStride, count, layer.Inputs, scratch.Halves);
+        ahead.Ask(ahead.Left);
+        MatrixTiles.Multiply(layer.Split!, scratch.Halves, count, addend, addendStride, to, layer.Stride, relu);
     }
 
     /// <summary>Runs layers with relu after each, from the block in <paramref name="from"/>.</summary>
@@ -104,10 +120,18 @@ internal abstract unsafe class StudentKernel : IDisposable
     /// <returns>Where the result lies.</returns>
     protected float* Through(ReadOnlySpan<PackedLayer> layers, float* from, ref int stride, int count, KernelScratch scratch)
     {
+        var nothing = default(RowsAhead);
+        return Through(layers, from, ref stride, count, ref nothing, scratch);
+    }
+
+    /// <param name="ahead">Asked for by the first layer.</param>
+    /// <inheritdoc cref="Through(ReadOnlySpan{PackedLayer}, float*, ref int, int, KernelScratch)"/>
+    protected float* Through(ReadOnlySpan<PackedLayer> layers, float* from, ref int stride, int count, ref RowsAhead ahead, KernelScratch scratch)
+    {
         foreach (var layer in layers)
         {
             var to = from == scratch.First ? scratch.Second : scratch.First;
-            Multiply(layer, from, stride, count, layer.Bias, 0, to, relu: true, scratch);
+            Multiply(layer, from, stride, count, layer.Bias, 0, to, relu: true, ref ahead, scratch);
             from = to;
             stride = layer.Stride;
         }

@@ -44,6 +44,9 @@ internal sealed unsafe class TwoTowerKernel : StudentKernel
         vectorWidth = DenseDots.Padded(lastWeights.Outputs);
     }
 
+    // Nothing but one inner product lies between two vectors: memory is what takes the time, and must never run out of requests.
+    protected override int VectorRowsAhead => 3 * VectorRows;
+
     // The user's part: [folded (targets, foldedWidth)][its bias (targets)][product (targets, vectorWidth)][its bias (targets)].
     private int FoldedBias => targets * foldedWidth;
 
@@ -84,15 +87,16 @@ internal sealed unsafe class TwoTowerKernel : StudentKernel
 
     public override void Score(CandidateColumns columns, int first, int count, int ahead, KernelScratch scratch, float* logits)
     {
-        CandidateColumns.Fill(columns.Item, first, count, ahead, scratch.Item, blockStride);
+        CandidateColumns.Prefetch(columns.Item, first + count, ahead);
+        CandidateColumns.Fill(columns.Item, first, count, scratch.Item, blockStride);
         var stride = blockStride;
         var values = Through(itemTower, scratch.Item, ref stride, count, scratch);
         DenseDots.Multiply(values, stride, count, foldedWidth, scratch.User, scratch.User + FoldedBias, targets, logits, isAdded: false);
         AddLive(columns, first, count, ahead, scratch, logits);
     }
 
-    public override void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int first, KernelScratch scratch,
-        float* logits)
+    public override void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int first, ref RowsAhead ahead,
+        KernelScratch scratch, float* logits)
     {
         var product = scratch.User + Product;
         var bias = scratch.User + ProductBias;
@@ -130,7 +134,8 @@ internal sealed unsafe class TwoTowerKernel : StudentKernel
     {
         if (liveOutput is null)
             return;
-        CandidateColumns.Fill(columns.Live, first, count, ahead, scratch.Live, liveStride);
+        CandidateColumns.Prefetch(columns.Live, first + count, ahead);
+        CandidateColumns.Fill(columns.Live, first, count, scratch.Live, liveStride);
         var stride = liveStride;
         var values = Through(liveNet, scratch.Live, ref stride, count, scratch);
         DenseDots.Multiply(values, stride, count, liveOutput.Width, liveOutput.Weight, liveOutput.Bias, targets, logits, isAdded: true);

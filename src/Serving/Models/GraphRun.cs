@@ -34,8 +34,8 @@ internal sealed unsafe class GraphRun : IDisposable
     public void Score(CandidateColumns columns, int count, in CallBudget budget)
     {
         Resize(count);
-        CandidateColumns.Fill(columns.Item, 0, count, 0, buffers.Item.Floats, signature.ItemWidth);
-        CandidateColumns.Fill(columns.Live, 0, count, 0, buffers.Live.Floats, signature.LiveWidth);
+        CandidateColumns.Fill(columns.Item, 0, count, buffers.Item.Floats, signature.ItemWidth);
+        CandidateColumns.Fill(columns.Live, 0, count, buffers.Live.Floats, signature.LiveWidth);
         graphs.UserEncoder.RunWithBinding(RunOptions, userEncoder);
         graphs.ItemEncoder.RunWithBinding(RunOptions, itemEncoder);
         budget.ThrowIfSpent();
@@ -50,7 +50,7 @@ internal sealed unsafe class GraphRun : IDisposable
         buffers.UserPart.Reserve(sizeof(float) * (long)signature.ItemVectorWidth);
         new Span<float>(buffers.UserPart.Floats, signature.ItemVectorWidth).Clear();
         Gathering.AddTo(vectors, format, signature.ItemVectorWidth, buffers.UserPart.Floats, buffers.ItemVector.Floats, signature.ItemVectorWidth, relu: false);
-        CandidateColumns.Fill(columns.Live, 0, vectors.Length, 0, buffers.Live.Floats, signature.LiveWidth);
+        CandidateColumns.Fill(columns.Live, 0, vectors.Length, buffers.Live.Floats, signature.LiveWidth);
         graphs.UserEncoder.RunWithBinding(RunOptions, userEncoder);
         budget.ThrowIfSpent();
         graphs.Head.RunWithBinding(RunOptions, head);

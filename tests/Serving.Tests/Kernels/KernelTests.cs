@@ -134,8 +134,14 @@ public sealed unsafe class KernelTests
         var (wide, narrow) = (new float[24 * 96], new float[24 * 96]);
         fixed (float* a = from, w = wide, n = narrow)
         {
-            DenseTiles.Multiply(layer, a, inputs, 24, layer.Bias, 0, w, relu: true, wide: true);
-            DenseTiles.Multiply(layer, a, inputs, 24, layer.Bias, 0, n, relu: true, wide: false);
+            // Rows asked for meanwhile change nothing, and are all asked for.
+            var ahead = new RowsAhead([(nint)a, (nint)w, (nint)n], 300);
+            Assert.Equal(15, ahead.Left);
+            DenseTiles.Multiply(layer, a, inputs, 24, layer.Bias, 0, w, relu: true, ref ahead, wide: true);
+            Assert.Equal(0, ahead.Left);
+            ahead = new RowsAhead([(nint)a, (nint)w], 64);
+            DenseTiles.Multiply(layer, a, inputs, 24, layer.Bias, 0, n, relu: true, ref ahead, wide: false);
+            Assert.Equal(0, ahead.Left);
         }
         Assert.Equal(wide, narrow);
         Assert.Contains(wide, v => v > 0);
@@ -153,7 +159,8 @@ public sealed unsafe class KernelTests
         {
             foreach (var wide in (bool[])[Avx512F.IsSupported, false])
             {
-                DenseTiles.Multiply(layer, a, 2, DenseTiles.Rows, layer.Bias, 0, c, relu: true, wide);
+                var nothing = default(RowsAhead);
+                DenseTiles.Multiply(layer, a, 2, DenseTiles.Rows, layer.Bias, 0, c, relu: true, ref nothing, wide);
                 Assert.True(float.IsNaN(to[0]));
             }
         }

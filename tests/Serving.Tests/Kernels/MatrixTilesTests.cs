@@ -89,8 +89,9 @@ public sealed unsafe class MatrixTilesTests
         halves.Reserve(MatrixTiles.HalvesBytes(inputs));
         for (var r = 0; r < count; r++)
             rows.AsSpan(r * inputs, inputs).CopyTo(new Span<float>(from.Floats + r * fromStride, inputs));
+        MatrixTiles.Split(from.Floats, fromStride, count, inputs, (byte*)halves.Address);
         fixed (float* first = addend)
-            MatrixTiles.Multiply(split, from.Floats, fromStride, count, first, 0, to.Floats, toStride, relu, (byte*)halves.Address);
+            MatrixTiles.Multiply(split, (byte*)halves.Address, count, first, 0, to.Floats, toStride, relu);
         return new Span<float>(to.Floats, count * toStride).ToArray();
     }
 }

@@ -16,15 +16,11 @@ internal static unsafe class MatrixTiles
     /// <summary>Bytes that the halves of a block's rows take.</summary>
     public static long HalvesBytes(int inputs) => (long)SplitWeights.StepsOf(inputs) * MatrixTileProgram.StepRowBytes;
 
-    /// <summary>to = [relu](from·Wᵀ + addend), for up to 48 rows.</summary>
-    /// <param name="from">[rows, <paramref name="fromStride"/>], up to the next multiple of 16 behind the inputs finite.</param>
+    /// <summary>to = [relu](from·Wᵀ + addend), for up to 48 rows whose halves <see cref="Split"/> has made.</summary>
     /// <param name="addend">[48, <paramref name="addendStride"/>], or one row for all when the stride is 0. May be <paramref name="to"/>.</param>
     /// <param name="to">[48, <paramref name="toStride"/>]; rows beyond those given mean nothing.</param>
-    /// <param name="halves">Room of <see cref="HalvesBytes"/>, aligned to a cache line.</param>
-    public static void Multiply(SplitWeights weights, float* from, int fromStride, int rows, float* addend, int addendStride, float* to, int toStride,
-        bool relu, byte* halves)
+    public static void Multiply(SplitWeights weights, byte* halves, int rows, float* addend, int addendStride, float* to, int toStride, bool relu)
     {
-        Split(from, fromStride, rows, weights.Inputs, halves);
         MatrixTileProgram.Run(new()
         {
             Rows = halves,
@@ -42,9 +38,12 @@ internal static unsafe class MatrixTiles
             Rectify(to, rows * toStride);
     }
 
+    /// <summary>Makes the halves of a block's rows, or of some of them: of those from row 16·k into <paramref name="halves"/> + k tiles.</summary>
+    /// <param name="from">[rows, <paramref name="fromStride"/>], up to the next multiple of 16 behind the inputs finite.</param>
+    /// <param name="halves">Room of <see cref="HalvesBytes"/>, aligned to a cache line.</param>
     // A pair of the unit's is an input and the one 16 further on, as SplitWeights has them: two registers are packed by a shift and a blend.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Split(float* from, int fromStride, int rows, int inputs, byte* halves)
+    public static void Split(float* from, int fromStride, int rows, int inputs, byte* halves)
     {
         var upperHalf = Vector512.Create(UpperHalf);
         var half = Vector512.Create(0x8000u);

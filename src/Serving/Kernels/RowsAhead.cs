@@ -1,0 +1,39 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace KdServing.Serving.Kernels;
+
+/// <summary>Rows that are needed soon, anywhere in memory, asked for a few cache lines at a time while others are multiplied.</summary>
+/// <remarks>
+/// A core has some sixteen lines under way at most. Asked for all at once, a tile's vectors (96 lines of 64 bytes) keep it waiting, and
+/// with it the multiplication that was to hide their way; spread over that multiplication they cost nothing.
+/// </remarks>
+/// <param name="rows">Addresses of the rows.</param>
+/// <param name="bytes">Of a row.</param>
+internal unsafe ref struct RowsAhead(ReadOnlySpan<nint> rows, int bytes)
+{
+    private const int CacheLine = 64;
+
+    private readonly ReadOnlySpan<nint> rows = rows;
+    private readonly int bytes = bytes;
+    private int row;
+    private int offset;
+
+    /// <summary>Lines not yet asked for.</summary>
+    public readonly int Left => (rows.Length - row) * ((bytes + CacheLine - 1) / CacheLine) - offset / CacheLine;
+
+    /// <summary>Asks for the next lines.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Ask(int lines)
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (; lines > 0 && row < rows.Length; lines--)
+        {
+            Sse.Prefetch0((byte*)rows[row] + offset);
+            offset += CacheLine;
+            if (offset >= bytes)
+                (row, offset) = (row + 1, 0);
+        }
+    }
+}
