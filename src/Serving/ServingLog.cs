@@ -1,3 +1,5 @@
+using KdServing.Serving.Models;
+
 namespace KdServing.Serving;
 
 /// <summary>Every message the server logs.</summary>
@@ -45,8 +47,8 @@ internal static partial class ServingLog
     [LoggerMessage(21, LogLevel.Information, "Redis at {Endpoint} answers again")]
     public static partial void RedisBack(this ILogger log, string endpoint);
 
-    [LoggerMessage(25, LogLevel.Warning, "version {Version} is scored by ONNX Runtime, slower than by the kernel of its family: {Reason}")]
-    public static partial void KernelRefused(this ILogger log, long version, string reason);
+    [LoggerMessage(25, LogLevel.Warning, "version {Version} is scored by {Engine}; a faster way was refused: {Reason}")]
+    public static partial void EngineRefused(this ILogger log, long version, ScoringEngine engine, string reason);
 
     [LoggerMessage(30, LogLevel.Error, "scoring failed with version {Version}")]
     public static partial void ScoringFailed(this ILogger log, Exception exception, long version);

@@ -42,7 +42,7 @@ internal static class EngineParity
                 {
                     if (Difference(servable, request, run, expected) is not { } difference)
                         break;
-                    servable.KernelRefusal = difference;
+                    servable.EngineRefusal = difference;
                 }
                 if (servable.Engine == ScoringEngine.OnnxRuntime)
                     return;

@@ -188,8 +188,8 @@ public sealed class ModelSource : BackgroundService
     {
         var started = Stopwatch.GetTimestamp();
         var servable = loader.Load(model, version, current, shelf.Provide(version));
-        if (servable.KernelRefusal is { } reason)
-            log.KernelRefused(version, reason);
+        if (servable.EngineRefusal is { } reason)
+            log.EngineRefused(version, servable.Engine, reason);
         var loadMs = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
         ledger.Update(entry, e => e.AtPeak() with { LoadedMs = NowMs(), LoadMs = loadMs });
         try

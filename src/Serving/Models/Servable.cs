@@ -70,7 +70,7 @@ public sealed class Servable : IDisposable
     }
 
     /// <summary>Why a faster way of scoring than <see cref="Engine"/> is not used; null when there is none, or it was not refused.</summary>
-    internal string? KernelRefusal { get; set; }
+    internal string? EngineRefusal { get; set; }
 
     private StudentKernel? Kernel => Engine == ScoringEngine.OnnxRuntime ? null : kernel;
 
