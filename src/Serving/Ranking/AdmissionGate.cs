@@ -38,6 +38,10 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs)
     /// <param name="expectedMs">How long it would wait.</param>
     public bool IsFull(out double expectedMs)
     {
+        // Every call asks, most when nobody waits: they need no lock to know.
+        expectedMs = 0;
+        if (Volatile.Read(ref running) < concurrency)
+            return false;
         lock (gate)
             expectedMs = running < concurrency ? 0 : ExpectedMs;
         return expectedMs > maxQueueMs;
@@ -84,10 +88,13 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs)
 
 /// <summary>More requests than can be answered in time.</summary>
 /// <param name="expectedMs">How long this one would have waited: when a client may try again.</param>
-public sealed class OverloadException(double expectedMs) : Exception($"the server is overloaded: the wait would be {expectedMs:F0} ms")
+public sealed class OverloadException(double expectedMs) : Exception(Words(expectedMs))
 {
     /// <summary>Tells a gRPC client when to try again (gRFC A6).</summary>
     public const string PushbackTrailer = "grpc-retry-pushback-ms";
 
     public double ExpectedMs { get; } = expectedMs;
+
+    /// <summary>How a refusal says it.</summary>
+    internal static string Words(double expectedMs) => $"the server is overloaded: the wait would be {expectedMs:F0} ms";
 }

@@ -89,6 +89,40 @@ public sealed unsafe class KernelTests
         }
     }
 
+    // First or last of a tile, alone in it or not: not a bit differs.
+    [Theory]
+    [InlineData("mlp", ItemVectorFormat.Float32)]
+    [InlineData("mlp", ItemVectorFormat.BFloat16)]
+    [InlineData("two_tower", ItemVectorFormat.Float32)]
+    public void A_known_vector_scores_the_same_wherever_it_stands(string family, ItemVectorFormat format)
+    {
+        using var sample = new SampleStudent(family, schema: IdsOnly);
+        using var versions = new LoadedVersions(sample, count: 1);
+        var servable = versions[1];
+        var vector = new float[servable.Manifest.Signature.ItemVectorWidth];
+        var request = sample.Request(candidates: 1, seed: 1);
+        servable.EncodeItems(Items(sample.Schema, servable, request), 1, vector);
+        RemoveStaticColumns(sample.Schema, request);
+        var halves = vector.Select(v => (ushort)(BitConverter.SingleToUInt32Bits(v) >> 16)).ToArray();
+        fixed (float* whole = vector)
+        fixed (ushort* half = halves)
+        {
+            var run = servable.Rent();
+            float? alone = null;
+            foreach (var n in (int[])[1, 12, 13, 40])
+            {
+                request.CandidateCount = n;
+                var addresses = new nint[n];
+                addresses.AsSpan().Fill(format == ItemVectorFormat.Float32 ? (nint)whole : (nint)half);
+                servable.Score(request, addresses, format, run, CallBudget.Unlimited);
+                alone ??= run.Logits[0];
+                foreach (var logit in run.Logits)
+                    Assert.Equal(alone, logit);
+            }
+            servable.Return(run);
+        }
+    }
+
     [Fact]
     public void Rows_score_like_the_ids_that_hash_to_them()
     {
