@@ -13,6 +13,16 @@ internal enum ScoringEngine
     Kernel,
 }
 
+/// <summary>What is to compute scores.</summary>
+public enum EngineChoice
+{
+    /// <summary>On the CPU the hand-written kernel, where it agrees with ONNX Runtime; on a GPU ONNX Runtime.</summary>
+    Auto,
+
+    /// <summary>ONNX Runtime.</summary>
+    Onnx,
+}
+
 /// <summary>Lets the hand-written kernel score a version only where it agrees with ONNX Runtime.</summary>
 internal static class EngineParity
 {

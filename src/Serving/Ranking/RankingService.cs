@@ -12,7 +12,7 @@ namespace KdServing.Serving.Ranking;
 
 /// <summary>The <c>Ranking</c> service: validate, acquire, score, select, reply.</summary>
 public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, RecentRequests recent,
-    ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
+    ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, RequestBatcher? batcher, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
 {
     public override Task<RankedReply> Rank(RankCall request, ServerCallContext context) =>
         RankAsync(request, new(context.Deadline, context.CancellationToken));
@@ -44,6 +44,9 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
                 throw new ContractException("request", "is not a RankRequest message");
             RankRequestValidation.Require(request, model.Name, limits);
             budget.ThrowIfSpent();
+            if (batcher is not null && await TryScoreTogetherAsync(batcher, call, budget) is { } reply)
+                return reply;
+            budget.ThrowIfSpent();
             await gate.EnterAsync(budget.RemainingMs);
             long? entered = null;
             try
@@ -67,6 +70,32 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         {
             metrics.Answered(code, request.CandidateCount, Stopwatch.GetElapsedTime(started));
             call.Return();
+        }
+    }
+
+    /// <returns>Null: the request is to go by itself.</returns>
+    private async ValueTask<RankedReply?> TryScoreTogetherAsync(RequestBatcher batcher, RankCall call, CallBudget budget)
+    {
+        if (!slot.TryAcquire(call.Header, out var lease))
+            return null;
+        using (lease)
+        {
+            var servable = lease.Servable;
+            RankRequestValidation.Require(call.Header, servable);
+            var choice = batcher.Choose(call.Header, servable);
+            if (choice == BatchChoice.Bypass)
+                return null;
+            var run = servable.Rent();
+            try
+            {
+                // Before it joins: what can not be read is refused by itself.
+                servable.Decode(call, run);
+                return await batcher.TryScoreAsync(servable, run, budget, choice) ? Reply(call, servable, run) : null;
+            }
+            finally
+            {
+                servable.Return(run);
+            }
         }
     }
 
@@ -103,15 +132,20 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
             if (call.Header.Catalog is not null)
                 return ScoreCatalog(call, servable, run, budget);
             servable.Score(call, run, budget);
-            servable.Health.CountAnswer();
-            recent.Offer(call, servable, run);
-            shadow.Offer(call);
-            return RankReplies.From(call.Header, servable, run, model.Name, []);
+            return Reply(call, servable, run);
         }
         finally
         {
             servable.Return(run);
         }
+    }
+
+    private RankedReply Reply(RankCall call, Servable servable, ScoringRun run)
+    {
+        servable.Health.CountAnswer();
+        recent.Offer(call, servable, run);
+        shadow.Offer(call);
+        return RankReplies.From(call.Header, servable, run, model.Name, []);
     }
 
     private RankedReply ScoreCatalog(RankCall call, Servable servable, ScoringRun run, in CallBudget budget)
