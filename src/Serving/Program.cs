@@ -28,6 +28,7 @@ var engine = new Option<EngineChoice>("--engine") { Description = "What computes
 var batchUs = new Option<int?>("--batch-us") { Description = "Longest time, in microseconds, a request waits for others to share a run of ONNX Runtime with; 0: none waits; "
     + $"left out: {BatchingOptions.CudaDefaultMicroseconds} on CUDA, 0 on the CPU. Requests scored by the hand-written kernel never wait" };
 var batchCandidates = new Option<int>("--batch-candidates") { Description = "Candidates of requests that share a run; a request with more goes by itself", DefaultValueFactory = _ => BatchingOptions.DefaultMaxCandidates };
+var batchForced = new Option<bool>("--batch-forced") { Description = "Let requests wait for others even where the server finds that it does not help; for measurements" };
 var status = new Option<string?>("--status") { Description = "File the status is written to once a second, as JSON" };
 var limits = new RankingLimits();
 var maxCandidates = new Option<int>("--max-candidates") { Description = "Candidates a request may hold", DefaultValueFactory = _ => limits.MaxCandidates };
@@ -56,7 +57,7 @@ var maxFidelityDrop = new Option<double?>("--max-fidelity-drop") { Description =
 
 var command = new RootCommand("Ranks candidates with the newest good version of a student model, over gRPC.")
 {
-    repository, model, address, port, httpPort, redis, device, engine, batchUs, batchCandidates, status, maxCandidates, concurrency, maxQueueMs, niceness,
+    repository, model, address, port, httpPort, redis, device, engine, batchUs, batchCandidates, batchForced, status, maxCandidates, concurrency, maxQueueMs, niceness,
     catalog, items, catalogVectors, catalogWaitMs, catalogMaxItems,
     controlPort, controlAddress, controlToken, state, trustedKeys, transfer,
     maxChurn, canaryShare, canarySeconds, shadowShare, probationSeconds, maxFailureShare, maxFidelityDrop,
@@ -75,6 +76,7 @@ command.SetAction((arguments, _) => ServeAsync(new()
     Engine = arguments.GetValue(engine),
     BatchMicroseconds = arguments.GetValue(batchUs),
     BatchCandidates = arguments.GetValue(batchCandidates),
+    BatchForced = arguments.GetValue(batchForced),
     StatusFile = arguments.GetValue(status),
     LoaderNiceness = arguments.GetValue(niceness),
     Catalog = arguments.GetValue(catalog) is not { } folder ? null : new()

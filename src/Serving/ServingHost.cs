@@ -159,7 +159,7 @@ public sealed class ServingHost : IAsyncDisposable
         RankingTransport.AddTo(builder.Services);
         builder.Services.AddGrpc();
         AddParts(builder.Services, options, runtime, thread, redis);
-        if (BatchingOptions.For(options.BatchMicroseconds, options.BatchCandidates, runtime.Device) is { } batching)
+        if (BatchingOptions.For(options.BatchMicroseconds, options.BatchCandidates, options.BatchForced, runtime.Device) is { } batching)
             AddBatching(builder.Services, batching);
         if (options.Catalog is not null)
             AddCatalog(builder.Services, options, options.Catalog, catalogThread!, redis);

@@ -36,6 +36,9 @@ public sealed record ServingOptions
     /// <summary>Candidates of requests that are scored together.</summary>
     public int BatchCandidates { get; init; } = BatchingOptions.DefaultMaxCandidates;
 
+    /// <summary>Requests wait for others whether it helps or not.</summary>
+    public bool BatchForced { get; init; }
+
     /// <summary>File the status is written to once a second; null: none.</summary>
     public string? StatusFile { get; init; }
 

@@ -1,117 +1,131 @@
 namespace KdServing.Serving.Ranking;
 
-/// <summary>What becomes of a request that could be scored together with others.</summary>
-internal enum BatchChoice
-{
-    /// <summary>It waits for others.</summary>
-    Together,
-
-    /// <summary>It is scored at once by itself, to compare.</summary>
-    Alone,
-
-    /// <summary>It goes the ordinary way: batching has not helped lately.</summary>
-    Bypass,
-}
-
-/// <summary>Finds out on the requests themselves whether batching helps, and stops it for a while when it does not. Any thread.</summary>
+/// <summary>Finds out on the requests themselves whether batching helps, and uses it only while it does. Any thread.</summary>
 /// <remarks>
-/// One request in 32 is scored alone, so that both ways are measured on the same traffic. After each 32 batches the question is asked: were
-/// there at least 1.25 requests a batch, and did a candidate take at most 0.95 of the time it takes alone? If not, batching pauses: for a
-/// second first, twice as long each time the 32 batches after a pause fail again, 16 s at most.
+/// From time to time a trial: a slice of 100 ms as now, one the other way, one as now. Batching is used from then on if with it clearly more
+/// requests were answered, or as many, each 5 % sooner. What a request waits for others, what it costs to hand it from thread to thread, and
+/// what is saved of a run are all in these two figures. It begins without, and needs some traffic to be tried at all. After a change the next
+/// trial comes in a second; while trials say the same again, ever later, 8 s at most.
 /// </remarks>
 internal sealed class BatchPayoff(TimeProvider clock)
 {
-    public const int ControlStride = 32;
-    public const int Window = 32;
-    public const double LeastRequests = 1.25;
-    public const double MostTimeShare = 0.95;
-    // Fewer say nothing: one descheduled run would decide.
-    public const int LeastControls = 4;
+    // Requests a slice: fewer than these a slice apart have nobody to share a run with.
+    public const int LeastRequests = 16;
+    public const double WorthwhileShare = 0.05;
 
-    public static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
-    public static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(16);
+    // Long beside a queue of --max-queue-ms (50), short beside a change of traffic.
+    public static readonly TimeSpan Slice = TimeSpan.FromMilliseconds(100);
+    public static readonly TimeSpan FirstRest = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan LongestRest = TimeSpan.FromSeconds(8);
+
+    // Counts of independent arrivals scatter by their square root.
+    private const double ClearDeviations = 3;
 
     private readonly Lock gate = new();
-    private uint turn;
-    private int batches;
-    private int requests;
-    private Work together;
-    private Work alone;
-    private TimeSpan pause;
-    private TimeSpan nextPause = FirstPause;
-    private bool paused;
-    private long pausedAt;
+    private readonly Measure[] measures = new Measure[Enum.GetValues<Phase>().Length];
+    private Phase phase = Phase.Before;
+    private long phaseBegan = clock.GetTimestamp();
+    private TimeSpan phaseTime = Slice;
+    private TimeSpan rest = FirstRest;
+    private bool isOn;
 
-    /// <summary>False while requests go the ordinary way.</summary>
-    public bool IsOn => !Volatile.Read(ref paused);
-
-    /// <summary>For the next request.</summary>
-    public BatchChoice Next()
+    private enum Phase
     {
-        if (Volatile.Read(ref paused))
-        {
-            lock (gate)
-            {
-                if (paused && clock.GetElapsedTime(pausedAt) < pause)
-                    return BatchChoice.Bypass;
-                paused = false;
-            }
-        }
-        return Interlocked.Increment(ref turn) % ControlStride == 0 ? BatchChoice.Alone : BatchChoice.Together;
+        Before,
+        Trial,
+        After,
+        Rest,
     }
 
-    /// <summary>A run that is done.</summary>
-    /// <param name="isControl">It was chosen to be alone; else, one request means that nobody else came.</param>
-    public void Record(int requests, int candidates, TimeSpan elapsed, bool isControl)
+    /// <summary>What the last trial decided.</summary>
+    public bool IsOn => Volatile.Read(ref isOn);
+
+    /// <summary>Whether the next request is to be batched.</summary>
+    public bool Next()
     {
         lock (gate)
         {
-            if (requests == 1)
-                alone.Add(candidates, elapsed);
-            else
-                together.Add(candidates, elapsed);
-            if (isControl)
-                return;
-            batches++;
-            this.requests += requests;
-            if (batches == Window)
-                Decide();
+            var now = clock.GetTimestamp();
+            if (clock.GetElapsedTime(phaseBegan, now) >= phaseTime)
+                Advance(now);
+            return IsBatched;
         }
+    }
+
+    /// <summary>A request is answered.</summary>
+    /// <param name="elapsed">Since it came.</param>
+    public void Answered(bool isBatched, TimeSpan elapsed)
+    {
+        lock (gate)
+        {
+            // What began in the slice before says nothing of this one.
+            if (isBatched == IsBatched)
+                measures[(int)phase].Add(elapsed);
+        }
+    }
+
+    private bool IsBatched => isOn != (phase == Phase.Trial);
+
+    private void Advance(long now)
+    {
+        measures[(int)phase].Seconds = clock.GetElapsedTime(phaseBegan, now).TotalSeconds;
+        if (phase == Phase.After)
+            Decide();
+        // Too few to try it, or to go on with it.
+        else if (phase == Phase.Before && measures[(int)Phase.Before].Requests < LeastRequests)
+            Settle(false);
+        else
+            phase = phase == Phase.Rest ? Phase.Before : phase + 1;
+        phaseBegan = now;
+        phaseTime = phase == Phase.Rest ? rest : Slice;
+        measures[(int)phase] = default;
     }
 
     private void Decide()
     {
-        if (requests >= LeastRequests * Window && !IsSlower())
-        {
-            nextPause = FirstPause;
-        }
-        else
-        {
-            (paused, pausedAt, pause) = (true, clock.GetTimestamp(), nextPause);
-            nextPause = TimeSpan.FromTicks(Math.Min(2 * pause.Ticks, LongestPause.Ticks));
-        }
-        (batches, requests) = (0, 0);
-        together.Age();
-        alone.Age();
+        var asNow = measures[(int)Phase.Before].With(measures[(int)Phase.After]);
+        var otherWay = measures[(int)Phase.Trial];
+        Settle(isOn ? Helps(asNow, otherWay) : Helps(otherWay, asNow));
     }
 
-    private bool IsSlower() => alone.Runs >= LeastControls && together.Candidates > 0
-        && together.Seconds * alone.Candidates > MostTimeShare * alone.Seconds * together.Candidates;
-
-    private struct Work
+    private void Settle(bool next)
     {
-        public double Runs;
-        public double Candidates;
-        public double Seconds;
+        rest = next == isOn ? TimeSpan.FromTicks(Math.Min(2 * rest.Ticks, LongestRest.Ticks)) : FirstRest;
+        Volatile.Write(ref isOn, next);
+        phase = Phase.Rest;
+    }
 
-        public void Add(int candidates, TimeSpan elapsed)
+    private static bool Helps(in Measure with, in Measure without)
+    {
+        if (Math.Min(with.Requests, without.Requests) < LeastRequests)
+            return false;
+        var scatter = ClearDeviations * Math.Sqrt(with.Rate / with.Seconds + without.Rate / without.Seconds);
+        if (with.Rate > (1 + WorthwhileShare) * without.Rate + scatter)
+            return true;
+        return with.Rate >= without.Rate - scatter && with.MeanSeconds <= (1 - WorthwhileShare) * without.MeanSeconds;
+    }
+
+    private struct Measure
+    {
+        public double Requests;
+        public double Seconds;
+        private double responseSeconds;
+
+        public readonly double Rate => Requests / Seconds;
+
+        public readonly double MeanSeconds => responseSeconds / Requests;
+
+        public void Add(TimeSpan elapsed)
         {
-            Runs++;
-            Candidates += candidates;
-            Seconds += elapsed.TotalSeconds;
+            Requests++;
+            responseSeconds += elapsed.TotalSeconds;
         }
 
-        // What was measured long ago counts ever less.
-        public void Age() => (Runs, Candidates, Seconds) = (Runs / 2, Candidates / 2, Seconds / 2);
+        public readonly Measure With(in Measure other) => new()
+        {
+            Requests = Requests + other.Requests,
+            Seconds = Seconds + other.Seconds,
+            responseSeconds = responseSeconds + other.responseSeconds,
+        };
     }
 }

@@ -16,15 +16,18 @@ public sealed record BatchingOptions
     /// <summary>Candidates a batch; a request with more goes by itself.</summary>
     public int MaxCandidates { get; init; } = DefaultMaxCandidates;
 
+    /// <summary>Batch without asking whether it helps.</summary>
+    public bool IsForced { get; init; }
+
     /// <summary>Longest wait of a batch's first request for others.</summary>
     public TimeSpan Budget => TimeSpan.FromMicroseconds(BudgetMicroseconds);
 
     /// <summary>Options for a server whose graphs run on a device; null: every request goes by itself.</summary>
     /// <param name="budgetMicroseconds">Null: nobody said.</param>
     /// <param name="device">Of <see cref="InferenceRuntime"/>.</param>
-    public static BatchingOptions? For(int? budgetMicroseconds, int maxCandidates, string device)
+    public static BatchingOptions? For(int? budgetMicroseconds, int maxCandidates, bool isForced, string device)
     {
         var budget = budgetMicroseconds ?? (device == InferenceRuntime.CudaDevice ? CudaDefaultMicroseconds : 0);
-        return budget == 0 ? null : new() { BudgetMicroseconds = budget, MaxCandidates = maxCandidates };
+        return budget == 0 ? null : new() { BudgetMicroseconds = budget, MaxCandidates = maxCandidates, IsForced = isForced };
     }
 }

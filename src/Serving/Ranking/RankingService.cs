@@ -38,15 +38,21 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         var request = call.Header;
         var started = Stopwatch.GetTimestamp();
         var code = StatusCode.OK;
+        var choice = BatchChoice.Never;
         try
         {
             if (call.IsMalformed)
                 throw new ContractException("request", "is not a RankRequest message");
             RankRequestValidation.Require(request, model.Name, limits);
             budget.ThrowIfSpent();
-            if (batcher is not null && await TryScoreTogetherAsync(batcher, call, budget) is { } reply)
-                return reply;
-            budget.ThrowIfSpent();
+            if (batcher is not null)
+            {
+                RankedReply? reply;
+                (choice, reply) = await TryScoreTogetherAsync(batcher, call, budget);
+                if (reply is not null)
+                    return reply;
+                budget.ThrowIfSpent();
+            }
             await gate.EnterAsync(budget.RemainingMs);
             long? entered = null;
             try
@@ -68,29 +74,32 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         }
         finally
         {
-            metrics.Answered(code, request.CandidateCount, Stopwatch.GetElapsedTime(started));
+            var elapsed = Stopwatch.GetElapsedTime(started);
+            metrics.Answered(code, request.CandidateCount, elapsed);
+            if (choice != BatchChoice.Never && code == StatusCode.OK)
+                batcher!.Answered(choice == BatchChoice.Together, elapsed);
             call.Return();
         }
     }
 
-    /// <returns>Null: the request is to go by itself.</returns>
-    private async ValueTask<RankedReply?> TryScoreTogetherAsync(RequestBatcher batcher, RankCall call, CallBudget budget)
+    /// <returns>No reply: the request is to go by itself.</returns>
+    private async ValueTask<(BatchChoice Choice, RankedReply? Reply)> TryScoreTogetherAsync(RequestBatcher batcher, RankCall call, CallBudget budget)
     {
         if (!slot.TryAcquire(call.Header, out var lease))
-            return null;
+            return (BatchChoice.Never, null);
         using (lease)
         {
             var servable = lease.Servable;
             RankRequestValidation.Require(call.Header, servable);
             var choice = batcher.Choose(call.Header, servable);
-            if (choice == BatchChoice.Bypass)
-                return null;
+            if (choice != BatchChoice.Together)
+                return (choice, null);
             var run = servable.Rent();
             try
             {
                 // Before it joins: what can not be read is refused by itself.
                 servable.Decode(call, run);
-                return await batcher.TryScoreAsync(servable, run, budget, choice) ? Reply(call, servable, run) : null;
+                return (choice, await batcher.TryScoreAsync(servable, run, budget) ? Reply(call, servable, run) : null);
             }
             finally
             {

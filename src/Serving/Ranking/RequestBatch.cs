@@ -9,7 +9,7 @@ internal sealed class RequestBatch : IDisposable
     private readonly ITimer timer;
     private ScoringRun[] runs = [];
 
-    /// <param name="due">Called some time after <see cref="Open"/> with a wait; perhaps late, when the batch is another one already.</param>
+    /// <param name="due">Called some time after <see cref="Open"/>; perhaps late, when the batch is another one already.</param>
     public RequestBatch(TimeProvider clock, Action<RequestBatch> due) =>
         timer = clock.CreateTimer(_ => due(this), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
 
@@ -19,19 +19,15 @@ internal sealed class RequestBatch : IDisposable
 
     public int Requests => members.Count;
 
-    /// <summary>A request scored by itself, to compare.</summary>
-    public bool IsControl { get; private set; }
-
     /// <summary>It asks for its turn, or has it.</summary>
     public bool IsDispatched { get; set; }
 
     /// <summary>Begins anew.</summary>
-    /// <param name="wait">How long it waits for others; null: for nobody.</param>
-    public void Open(Servable servable, TimeSpan? wait)
+    /// <param name="wait">How long it waits for others.</param>
+    public void Open(Servable servable, TimeSpan wait)
     {
-        (Servable, IsControl, IsDispatched) = (servable, wait is null, false);
-        if (wait is { } time)
-            timer.Change(time, Timeout.InfiniteTimeSpan);
+        (Servable, IsDispatched) = (servable, false);
+        timer.Change(wait, Timeout.InfiniteTimeSpan);
     }
 
     /// <returns>Whether the request was scored; it completes when the batch is done.</returns>
@@ -44,11 +40,7 @@ internal sealed class RequestBatch : IDisposable
     }
 
     /// <summary>Nobody joins any more; the timer has nothing to do.</summary>
-    public void Seal()
-    {
-        if (!IsControl)
-            timer.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-    }
+    public void Seal() => timer.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
 
     /// <summary>Microseconds its requests have waited, all together.</summary>
     public double WaitedMicroseconds(TimeProvider clock)

@@ -5,16 +5,30 @@ using Microsoft.ML.OnnxRuntime;
 
 namespace KdServing.Serving.Ranking;
 
+/// <summary>What becomes of a request, as far as batching is concerned.</summary>
+internal enum BatchChoice
+{
+    /// <summary>It is scored by itself: of the wrong kind, or the server has no time to wait.</summary>
+    Never,
+
+    /// <summary>It is scored by itself: that is better now.</summary>
+    Alone,
+
+    /// <summary>It is scored with others.</summary>
+    Together,
+}
+
 /// <summary>Lets requests of several users share one run of ONNX Runtime, as long as that helps. Any thread.</summary>
 /// <remarks>
 /// The first request of a batch waits a time budget for others of the same version; a full batch goes at once. A batch takes one turn of the
 /// <see cref="AdmissionGate"/>, and is joined until it has it.
 /// <code>
 /// var choice = batcher.Choose(request, servable);
-/// if (choice != BatchChoice.Bypass &amp;&amp; await batcher.TryScoreAsync(servable, decodedRun, budget, choice))
+/// if (choice == BatchChoice.Together &amp;&amp; await batcher.TryScoreAsync(servable, decodedRun, budget))
 ///     // scored, as if by itself
 /// else
 ///     // goes the ordinary way, where it is scored, refused, or fails by itself
+/// if (choice != BatchChoice.Never) batcher.Answered(…);
 /// </code>
 /// Whoever asks holds a lease of the version until it is answered.
 /// </remarks>
@@ -41,8 +55,8 @@ public sealed class RequestBatcher : IDisposable
         payoff = new(clock);
     }
 
-    /// <summary>False while batching pauses because it does not help.</summary>
-    public bool IsOn => payoff.IsOn;
+    /// <summary>False while batching is not used because it does not help.</summary>
+    public bool IsOn => options.IsForced || payoff.IsOn;
 
     public BatchingOptions Options => options;
 
@@ -68,15 +82,19 @@ public sealed class RequestBatcher : IDisposable
             : Volatile.Read(ref closed) ? BatchBypass.Stopping
             : gate.IsFull(out _) ? BatchBypass.Overload
             : (BatchBypass?)null;
-        var choice = bypass is null ? payoff.Next() : BatchChoice.Bypass;
-        if (choice == BatchChoice.Bypass)
-            metrics.Bypassed(bypass ?? BatchBypass.NotHelping);
-        return choice;
+        if (bypass is null && (payoff.Next() || options.IsForced))
+            return BatchChoice.Together;
+        metrics.Bypassed(bypass ?? BatchBypass.NotHelping);
+        return bypass is null ? BatchChoice.Alone : BatchChoice.Never;
     }
+
+    /// <summary>A request that could be batched is answered: what the two ways are compared by.</summary>
+    /// <param name="elapsed">Since it came.</param>
+    internal void Answered(bool isBatched, TimeSpan elapsed) => payoff.Answered(isBatched, elapsed);
 
     /// <summary>Scores what is decoded in a run, together with others'.</summary>
     /// <returns>False: not scored. Its caller has gone, the version could not score it, the server is too busy or stops.</returns>
-    internal async Task<bool> TryScoreAsync(Servable servable, ScoringRun run, CallBudget budget, BatchChoice choice)
+    internal async Task<bool> TryScoreAsync(Servable servable, ScoringRun run, CallBudget budget)
     {
         RequestBatch? displaced = null;
         RequestBatch batch;
@@ -86,9 +104,9 @@ public sealed class RequestBatcher : IDisposable
         {
             if (closed)
                 return false;
-            batch = choice == BatchChoice.Alone ? Rent(servable, wait: null) : Join(servable, run.Candidates, out displaced);
+            batch = Join(servable, run.Candidates, out displaced);
             done = batch.Add(run, budget, clock.GetTimestamp());
-            goes = (batch.IsControl || batch.Candidates == options.MaxCandidates) && !batch.IsDispatched;
+            goes = batch.Candidates == options.MaxCandidates && !batch.IsDispatched;
             batch.IsDispatched |= goes;
         }
         if (displaced is not null)
@@ -141,17 +159,11 @@ public sealed class RequestBatcher : IDisposable
             }
             break;
         }
-        var next = Rent(servable, options.Budget);
+        if (!idle.TryPop(out var next))
+            next = new(clock, Due);
+        next.Open(servable, options.Budget);
         open.Add(next);
         return next;
-    }
-
-    private RequestBatch Rent(Servable servable, TimeSpan? wait)
-    {
-        if (!idle.TryPop(out var batch))
-            batch = new(clock, Due);
-        batch.Open(servable, wait);
-        return batch;
     }
 
     private void Due(RequestBatch batch)
@@ -200,12 +212,9 @@ public sealed class RequestBatcher : IDisposable
     private void Score(RequestBatch batch)
     {
         var waitedUs = batch.WaitedMicroseconds(clock);
-        var started = clock.GetTimestamp();
         var requests = batch.Score(out var candidates);
-        if (requests == 0)
-            return;
-        payoff.Record(requests, candidates, clock.GetElapsedTime(started), batch.IsControl);
-        metrics.Ran(requests, candidates, waitedUs);
+        if (requests > 0)
+            metrics.Ran(requests, candidates, waitedUs);
     }
 
     private void Seal(RequestBatch batch)

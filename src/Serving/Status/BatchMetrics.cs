@@ -14,7 +14,7 @@ internal enum BatchBypass
     /// <summary>The hand-written kernel scores its version.</summary>
     Kernel,
 
-    /// <summary>Batching pauses.</summary>
+    /// <summary>Batching was tried and did not help.</summary>
     NotHelping,
 
     /// <summary>More requests than can be answered in time.</summary>
@@ -63,7 +63,7 @@ public sealed class BatchMetrics
         bypassedCounter.Add(1, new KeyValuePair<string, object?>("reason", Reasons[(int)reason]));
     }
 
-    /// <param name="isOn">Batching does not pause.</param>
+    /// <param name="isOn">Batching is used.</param>
     /// <param name="waiting">Requests that wait for others now.</param>
     public BatchingReport Report(int budgetUs, int maxCandidates, bool isOn, int waiting)
     {
@@ -79,7 +79,7 @@ public sealed class BatchMetrics
 /// <summary>How requests of several users are scored together.</summary>
 /// <param name="BudgetUs">Longest wait of a batch's first request for others, microseconds.</param>
 /// <param name="MaxCandidates">Candidates a batch.</param>
-/// <param name="IsOn">False while batching pauses because it did not help.</param>
+/// <param name="IsOn">False while batching is not used because it did not help.</param>
 /// <param name="Waiting">Requests that wait for others now.</param>
 /// <param name="MeanWaitUs">From joining a batch until it is scored, microseconds.</param>
 /// <param name="Bypassed">Requests scored by themselves, by reason.</param>

@@ -41,7 +41,7 @@ public sealed class ServingStatus
         this.batcher = batcher;
         AddGauges();
         if (batcher is not null)
-            metrics.Meter.CreateObservableGauge("kd_batching_on", () => batcher.IsOn ? 1L : 0L, description: "0 while batching pauses because it does not help.");
+            metrics.Meter.CreateObservableGauge("kd_batching_on", () => batcher.IsOn ? 1L : 0L, description: "0 while batching is not used because it does not help.");
         if (catalog is not null)
             AddCatalogGauges(catalog);
     }

@@ -2,94 +2,143 @@ using KdServing.Serving.Ranking;
 
 namespace KdServing.Serving.Tests.Ranking;
 
-/// <summary>When batching stops by itself, and when it is tried again.</summary>
+/// <summary>When requests are batched, and when they are left alone.</summary>
 public sealed class BatchPayoffTests
 {
-    private const int Candidates = 20;
-
     private readonly ManualTime time = new();
+    private readonly BatchPayoff payoff;
 
-    // Nobody else comes within the budget: waiting costs and gains nothing.
+    public BatchPayoffTests() => payoff = new(time);
+
+    // As many requests, each answered in 0.8 ms instead of 1.
     [Fact]
-    public void Lone_requests_stop_it()
+    public void Sooner_answers_turn_it_on()
     {
-        var payoff = new BatchPayoff(time);
-        Record(payoff, requests: 1, TimeSpan.FromMicroseconds(50), BatchPayoff.Window - 1);
+        Assert.False(payoff.Next());
+        Trial(alone: (200, 1.0), batched: (200, 0.8));
         Assert.True(payoff.IsOn);
-        Record(payoff, requests: 1, TimeSpan.FromMicroseconds(50), 1);
-        Assert.False(payoff.IsOn);
-        Assert.Equal(BatchChoice.Bypass, payoff.Next());
+        Assert.True(payoff.Next());
     }
 
-    // Four share a run that takes twice as long as one alone: half the time a candidate.
+    // The server is at its limit: each takes longer, but 1.5 times as many are answered.
     [Fact]
-    public void Cheaper_candidates_keep_it_on()
+    public void More_answers_turn_it_on()
     {
-        var payoff = new BatchPayoff(time);
-        for (var window = 0; window < 5; window++)
-        {
-            Controls(payoff, TimeSpan.FromMicroseconds(50));
-            Record(payoff, requests: 4, TimeSpan.FromMicroseconds(100), BatchPayoff.Window);
-            Assert.True(payoff.IsOn);
-        }
-    }
-
-    // Four share a run that takes four times as long as one alone: nothing is saved.
-    [Fact]
-    public void Candidates_that_cost_as_much_as_alone_stop_it()
-    {
-        var payoff = new BatchPayoff(time);
-        Controls(payoff, TimeSpan.FromMicroseconds(50));
-        Record(payoff, requests: 4, TimeSpan.FromMicroseconds(200), BatchPayoff.Window);
-        Assert.False(payoff.IsOn);
-    }
-
-    // Two runs by themselves are no measure.
-    [Fact]
-    public void It_is_not_judged_by_few_comparisons()
-    {
-        var payoff = new BatchPayoff(time);
-        payoff.Record(1, Candidates, TimeSpan.FromMicroseconds(50), isControl: true);
-        payoff.Record(1, Candidates, TimeSpan.FromMicroseconds(50), isControl: true);
-        Record(payoff, requests: 4, TimeSpan.FromMicroseconds(200), BatchPayoff.Window);
+        Trial(alone: (2000, 1.0), batched: (3000, 1.2));
         Assert.True(payoff.IsOn);
     }
 
+    // They wait for others, and nothing is gained.
     [Fact]
-    public void It_is_tried_again_ever_more_seldom_until_it_helps()
+    public void Later_answers_leave_it_off()
     {
-        var payoff = new BatchPayoff(time);
-        foreach (var seconds in (int[])[1, 2, 4, 8, 16, 16])
+        Trial(alone: (200, 0.2), batched: (200, 0.3));
+        Assert.False(payoff.IsOn);
+        Assert.False(payoff.Next());
+    }
+
+    // A few more came by chance, and 3 % are noise.
+    [Fact]
+    public void What_may_be_chance_leaves_it_off()
+    {
+        Trial(alone: (200, 1.0), batched: (215, 0.97));
+        Assert.False(payoff.IsOn);
+    }
+
+    // Sooner only because fewer are answered at all.
+    [Fact]
+    public void Fewer_answers_leave_it_off()
+    {
+        Trial(alone: (3000, 1.0), batched: (2000, 0.8));
+        Assert.False(payoff.IsOn);
+    }
+
+    // 15 requests in 100 ms: nobody comes within a budget of microseconds.
+    [Fact]
+    public void It_is_not_tried_without_traffic()
+    {
+        for (var i = 0; i < 100; i++)
         {
-            Record(payoff, requests: 1, TimeSpan.FromMicroseconds(50), BatchPayoff.Window);
-            time.Advance(TimeSpan.FromSeconds(seconds) - TimeSpan.FromTicks(1));
-            Assert.Equal(BatchChoice.Bypass, payoff.Next());
-            time.Advance(TimeSpan.FromTicks(1));
-            Assert.NotEqual(BatchChoice.Bypass, payoff.Next());
-            Assert.True(payoff.IsOn);
+            Pass(BatchPayoff.LeastRequests - 1, 1);
+            Assert.False(payoff.Next());
         }
-        Record(payoff, requests: 4, TimeSpan.FromMicroseconds(20), BatchPayoff.Window);
-        Record(payoff, requests: 1, TimeSpan.FromMicroseconds(50), BatchPayoff.Window);
-        time.Advance(BatchPayoff.FirstPause);
-        Assert.NotEqual(BatchChoice.Bypass, payoff.Next());
     }
 
     [Fact]
-    public void One_request_in_32_is_scored_alone()
+    public void It_is_left_when_it_does_not_help_any_more()
     {
-        var payoff = new BatchPayoff(time);
-        Assert.Equal(10, Enumerable.Range(0, 10 * BatchPayoff.ControlStride).Count(_ => payoff.Next() == BatchChoice.Alone));
+        Trial(alone: (200, 1.0), batched: (200, 0.8));
+        Rest(BatchPayoff.FirstRest);
+        Trial(alone: (200, 1.0), batched: (200, 0.8));
+        Assert.True(payoff.IsOn);
+        Rest(2 * BatchPayoff.FirstRest);
+        Trial(alone: (200, 0.7), batched: (200, 0.8));
+        Assert.False(payoff.IsOn);
     }
 
-    private static void Record(BatchPayoff payoff, int requests, TimeSpan elapsed, int times)
+    [Fact]
+    public void It_is_left_when_traffic_ends()
     {
-        for (var i = 0; i < times; i++)
-            payoff.Record(requests, requests * Candidates, elapsed, isControl: false);
+        Trial(alone: (200, 1.0), batched: (200, 0.8));
+        Rest(BatchPayoff.FirstRest);
+        Pass(BatchPayoff.LeastRequests - 1, 0.8);
+        Assert.False(payoff.IsOn);
     }
 
-    private static void Controls(BatchPayoff payoff, TimeSpan elapsed)
+    [Fact]
+    public void It_is_tried_ever_more_seldom_while_nothing_changes()
     {
-        for (var i = 0; i < BatchPayoff.LeastControls; i++)
-            payoff.Record(1, Candidates, elapsed, isControl: true);
+        Trial(alone: (200, 0.2), batched: (200, 0.3));
+        foreach (var seconds in (int[])[2, 4, 8, 8])
+        {
+            Rest(TimeSpan.FromSeconds(seconds));
+            Trial(alone: (200, 0.2), batched: (200, 0.3));
+        }
+        Rest(TimeSpan.FromSeconds(8));
+        Trial(alone: (200, 1.0), batched: (200, 0.8));
+        Rest(BatchPayoff.FirstRest);
+        Trial(alone: (200, 1.0), batched: (200, 0.8));
+        Assert.True(payoff.IsOn);
+    }
+
+    // What began in the slice before, and ends in this one, took the other way.
+    [Fact]
+    public void Requests_of_the_other_way_do_not_count()
+    {
+        Pass(200, 1.0);
+        Assert.True(payoff.Next());
+        for (var i = 0; i < 200; i++)
+            payoff.Answered(isBatched: false, TimeSpan.FromSeconds(1));
+        Pass(200, 0.8);
+        Pass(200, 1.0);
+        Assert.True(payoff.IsOn);
+    }
+
+    // A slice each: as now, the other way, as now.
+    private void Trial((int Requests, double Ms) alone, (int Requests, double Ms) batched)
+    {
+        var asNow = payoff.IsOn ? batched : alone;
+        var otherWay = payoff.IsOn ? alone : batched;
+        Pass(asNow.Requests, asNow.Ms);
+        Pass(otherWay.Requests, otherWay.Ms);
+        Pass(asNow.Requests, asNow.Ms);
+    }
+
+    private void Pass(int requests, double ms)
+    {
+        var isBatched = payoff.Next();
+        for (var i = 0; i < requests; i++)
+            payoff.Answered(isBatched, TimeSpan.FromMilliseconds(ms));
+        time.Advance(BatchPayoff.Slice);
+        payoff.Next();
+    }
+
+    private void Rest(TimeSpan rest)
+    {
+        var isOn = payoff.Next();
+        time.Advance(rest - TimeSpan.FromTicks(1));
+        Assert.Equal(isOn, payoff.Next());
+        time.Advance(TimeSpan.FromTicks(1));
+        payoff.Next();
     }
 }

@@ -115,13 +115,13 @@ public sealed class BatchedServerTests
         await using var server = await RunningServer.StartAsync(sample);
         Assert.Null(server.Host.Services.GetService<RequestBatcher>());
         Assert.Equal(JsonValueKind.Null, JsonDocument.Parse(await server.Http.GetStringAsync("status.json")).RootElement.GetProperty("batching").ValueKind);
-        Assert.Null(BatchingOptions.For(null, 100, InferenceRuntime.CpuDevice));
-        Assert.Null(BatchingOptions.For(0, 100, InferenceRuntime.CudaDevice));
-        Assert.Equal(BatchingOptions.CudaDefaultMicroseconds, BatchingOptions.For(null, 100, InferenceRuntime.CudaDevice)!.BudgetMicroseconds);
+        Assert.Null(BatchingOptions.For(null, 100, false, InferenceRuntime.CpuDevice));
+        Assert.Null(BatchingOptions.For(0, 100, false, InferenceRuntime.CudaDevice));
+        Assert.Equal(BatchingOptions.CudaDefaultMicroseconds, BatchingOptions.For(null, 100, false, InferenceRuntime.CudaDevice)!.BudgetMicroseconds);
     }
 
     private static Task<RunningServer> StartAsync(SampleStudent sample, int batchUs, int batchCandidates) => RunningServer.StartAsync(sample,
-        change: o => o with { Engine = EngineChoice.Onnx, BatchMicroseconds = batchUs, BatchCandidates = batchCandidates });
+        change: o => o with { Engine = EngineChoice.Onnx, BatchMicroseconds = batchUs, BatchCandidates = batchCandidates, BatchForced = true });
 
     private static RequestBatcher Batcher(RunningServer server) => server.Host.Services.GetRequiredService<RequestBatcher>();
 }

@@ -23,7 +23,7 @@ internal sealed class BatchedVersions : IDisposable
         for (var version = 1; version <= count; version++)
             versions[version].Engine = ScoringEngine.OnnxRuntime;
         Gate = gate ?? new(concurrency: 1, maxQueueMs: 1000);
-        Batcher = new(new() { BudgetMicroseconds = Budget.Microseconds, MaxCandidates = maxCandidates }, Gate, Time, new(meter));
+        Batcher = new(new() { BudgetMicroseconds = Budget.Microseconds, MaxCandidates = maxCandidates, IsForced = true }, Gate, Time, new(meter));
     }
 
     public AdmissionGate Gate { get; }
@@ -40,11 +40,11 @@ internal sealed class BatchedVersions : IDisposable
     public static RankCall Call(RankRequest request) => RankCall.Read(new ReadOnlySequence<byte>(request.ToByteArray()));
 
     /// <summary>Gives a request to the batcher, as the service does.</summary>
-    public Joined Join(RankRequest request, int version = 1, CallBudget? budget = null, BatchChoice choice = BatchChoice.Together)
+    public Joined Join(RankRequest request, int version = 1, CallBudget? budget = null)
     {
         var run = versions[version].Rent();
         versions[version].Decode(Call(request), run);
-        return new(request, run, Batcher.TryScoreAsync(versions[version], run, budget ?? CallBudget.Unlimited, choice));
+        return new(request, run, Batcher.TryScoreAsync(versions[version], run, budget ?? CallBudget.Unlimited));
     }
 
     /// <summary>What a request gets by itself.</summary>

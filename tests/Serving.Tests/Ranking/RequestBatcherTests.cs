@@ -82,10 +82,10 @@ public sealed class RequestBatcherTests
         using var sample = new SampleStudent("mlp");
         using var parts = new BatchedVersions(sample, maxCandidates: 100);
         Assert.Equal(BatchChoice.Together, parts.Batcher.Choose(sample.Request(100, seed: 1), parts[1]));
-        Assert.Equal(BatchChoice.Bypass, parts.Batcher.Choose(sample.Request(101, seed: 1), parts[1]));
-        Assert.Equal(BatchChoice.Bypass, parts.Batcher.Choose(new() { CandidateCount = 1, Catalog = new() }, parts[1]));
+        Assert.Equal(BatchChoice.Never, parts.Batcher.Choose(sample.Request(101, seed: 1), parts[1]));
+        Assert.Equal(BatchChoice.Never, parts.Batcher.Choose(new() { CandidateCount = 1, Catalog = new() }, parts[1]));
         parts[1].Engine = ScoringEngine.Kernel;
-        Assert.Equal(BatchChoice.Bypass, parts.Batcher.Choose(sample.Request(100, seed: 1), parts[1]));
+        Assert.Equal(BatchChoice.Never, parts.Batcher.Choose(sample.Request(100, seed: 1), parts[1]));
         var bypassed = parts.Batcher.Report().Bypassed;
         Assert.Equal((1, 1, 1), (bypassed["large"], bypassed["catalog"], bypassed["kernel"]));
     }
@@ -181,7 +181,7 @@ public sealed class RequestBatcherTests
         var joined = parts.Join(sample.Request(5, seed: 1));
         parts.Time.Advance(BatchedVersions.Budget);
         Assert.False(await joined.IsScored);
-        Assert.Equal(BatchChoice.Bypass, parts.Batcher.Choose(sample.Request(5, seed: 1), parts[1]));
+        Assert.Equal(BatchChoice.Never, parts.Batcher.Choose(sample.Request(5, seed: 1), parts[1]));
         Assert.Equal(1, parts.Batcher.Report().Bypassed["overload"]);
         parts.Gate.Leave(null);
         Assert.Equal((0, 0), (parts.Gate.Running, parts.Gate.Waiting));
@@ -197,19 +197,7 @@ public sealed class RequestBatcherTests
         await parts.RequireScoredAsync(first);
         await parts.RequireScoredAsync(second);
         Assert.False(await parts.Join(sample.Request(5, seed: 3)).IsScored);
-        Assert.Equal(BatchChoice.Bypass, parts.Batcher.Choose(sample.Request(5, seed: 3), parts[1]));
-    }
-
-    [Fact]
-    public async Task A_request_chosen_for_comparison_waits_for_nobody()
-    {
-        using var sample = new SampleStudent("mlp");
-        using var parts = new BatchedVersions(sample);
-        var waiting = parts.Join(sample.Request(5, seed: 1));
-        await parts.RequireScoredAsync(parts.Join(sample.Request(6, seed: 2), choice: BatchChoice.Alone));
-        Assert.False(waiting.IsScored.IsCompleted);
-        parts.Time.Advance(BatchedVersions.Budget);
-        await parts.RequireScoredAsync(waiting);
+        Assert.Equal(BatchChoice.Never, parts.Batcher.Choose(sample.Request(5, seed: 3), parts[1]));
     }
 
     [Fact]
@@ -253,9 +241,9 @@ public sealed class RequestBatcherTests
         for (var batch = 0; batch < 60; batch++)
         {
             var before = GC.GetAllocatedBytesForCurrentThread();
-            var first = parts.Batcher.TryScoreAsync(parts[1], runs[0], CallBudget.Unlimited, BatchChoice.Together);
+            var first = parts.Batcher.TryScoreAsync(parts[1], runs[0], CallBudget.Unlimited);
             // Fills the batch, which runs on this thread.
-            var second = parts.Batcher.TryScoreAsync(parts[1], runs[1], CallBudget.Unlimited, BatchChoice.Together);
+            var second = parts.Batcher.TryScoreAsync(parts[1], runs[1], CallBudget.Unlimited);
             bytes = GC.GetAllocatedBytesForCurrentThread() - before;
             Assert.True(await first && await second);
         }
