@@ -116,6 +116,11 @@ public sealed class ServingHost : IAsyncDisposable
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger<ServingHost>();
         log.DeviceChosen(runtime.Device, runtime.Reason);
         app.Lifetime.ApplicationStopping.Register(log.Stopping);
+        if (app.Services.GetService<RequestBatcher>() is { } batcher)
+        {
+            app.Lifetime.ApplicationStopping.Register(batcher.Close);
+            log.BatchingChosen(batcher.Options.BudgetMicroseconds, batcher.Options.MaxCandidates);
+        }
         // Before the first request: it makes the gauges known.
         var status = app.Services.GetRequiredService<ServingStatus>();
         await app.StartAsync();
@@ -154,6 +159,8 @@ public sealed class ServingHost : IAsyncDisposable
         RankingTransport.AddTo(builder.Services);
         builder.Services.AddGrpc();
         AddParts(builder.Services, options, runtime, thread, redis);
+        if (BatchingOptions.For(options.BatchMicroseconds, options.BatchCandidates, options.BatchForced, runtime.Device) is { } batching)
+            AddBatching(builder.Services, batching);
         if (options.Catalog is not null)
             AddCatalog(builder.Services, options, options.Catalog, catalogThread!, redis);
 
@@ -191,13 +198,13 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton(p => new LatencySeries(p.GetRequiredService<RankingMetrics>().Latency));
         services.AddSingleton(p => new RankingService(p.GetRequiredService<RankingModel>(), p.GetRequiredService<ServableSlot>(), options.Limits,
             p.GetRequiredService<AdmissionGate>(), p.GetRequiredService<RecentRequests>(), p.GetRequiredService<ShadowScoring>(), p.GetRequiredService<RankingMetrics>(),
-            p.GetService<ItemCatalog>(), p.GetRequiredService<IHostApplicationLifetime>(), p.GetRequiredService<ILogger<RankingService>>()));
+            p.GetService<ItemCatalog>(), p.GetService<RequestBatcher>(), p.GetRequiredService<IHostApplicationLifetime>(), p.GetRequiredService<ILogger<RankingService>>()));
         services.AddSingleton<HealthService>();
         services.AddSingleton<ReflectionService>();
         services.AddSingleton<ServingStatus>();
         services.AddSingleton<StatusPages>();
         services.AddSingleton(p => new ServableLoader(repository, runtime, p.GetRequiredService<ScoringBufferPool>(),
-            p.GetRequiredService<RecentRequests>(), options.WarmUpLimit));
+            p.GetRequiredService<RecentRequests>(), options.WarmUpLimit) { Engine = options.Engine });
         services.AddSingleton(options.Rollout);
         services.AddSingleton(p => new ShadowScoring(p.GetRequiredService<ServableSlot>(), thread));
         services.AddSingleton(p => new Rollout(options.Model, p.GetRequiredService<ServableSlot>(), p.GetRequiredService<SwapLedger>(), state,
@@ -227,6 +234,14 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton(p => new CatalogFeed(options.Model, p.GetRequiredService<ItemCatalog>(), catalog,
             redis is null ? null : new(redis.GetDatabase(), options.Model), p.GetRequiredService<ILogger<CatalogFeed>>()));
         services.AddHostedService(p => p.GetRequiredService<CatalogFeed>());
+    }
+
+    private static void AddBatching(IServiceCollection services, BatchingOptions batching)
+    {
+        services.AddSingleton<FineTime>();
+        services.AddSingleton(p => new BatchMetrics(p.GetRequiredService<RankingMetrics>().Meter));
+        services.AddSingleton(p => new RequestBatcher(batching, p.GetRequiredService<AdmissionGate>(), p.GetRequiredService<FineTime>(),
+            p.GetRequiredService<BatchMetrics>()));
     }
 
     private static void ConfigureKestrel(WebApplicationBuilder builder, ServingOptions options) => builder.WebHost.ConfigureKestrel(kestrel =>

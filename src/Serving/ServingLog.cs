@@ -11,6 +11,9 @@ internal static partial class ServingLog
     [LoggerMessage(2, LogLevel.Information, "ranking with model '{Model}' from {Repository} on port {Port}; status page: {Page}")]
     public static partial void Started(this ILogger log, string model, string repository, int port, string page);
 
+    [LoggerMessage(3, LogLevel.Information, "requests wait up to {BudgetUs} µs to be scored together, up to {Candidates} candidates; those of the hand-written kernel do not")]
+    public static partial void BatchingChosen(this ILogger log, int budgetUs, int candidates);
+
     [LoggerMessage(10, LogLevel.Information, "version {Version} of '{Model}' is in service (before: {Previous}; {Records} records learned)")]
     public static partial void Swapped(this ILogger log, long version, string model, long previous, long records);
 

@@ -27,6 +27,18 @@ public sealed record ServingOptions
 
     public InferenceDevice Device { get; init; }
 
+    /// <summary>What computes scores.</summary>
+    public EngineChoice Engine { get; init; }
+
+    /// <summary>Longest wait of a request for others to be scored with, microseconds; 0: none waits; null: as the device makes it worth.</summary>
+    public int? BatchMicroseconds { get; init; }
+
+    /// <summary>Candidates of requests that are scored together.</summary>
+    public int BatchCandidates { get; init; } = BatchingOptions.DefaultMaxCandidates;
+
+    /// <summary>Requests wait for others whether it helps or not.</summary>
+    public bool BatchForced { get; init; }
+
     /// <summary>File the status is written to once a second; null: none.</summary>
     public string? StatusFile { get; init; }
 
@@ -83,6 +95,8 @@ public sealed record ServingOptions
         RequireRange(LoaderNiceness, 0, 19, "--loader-niceness");
         RequireRange(Limits.MaxCandidates, 1, 1_000_000, "--max-candidates");
         RequireRange(Limits.Concurrency, 1, 1024, "--concurrency");
+        RequireRange(BatchMicroseconds ?? 0, 0, 100_000, "--batch-us");
+        RequireRange(BatchCandidates, 2, 1_000_000, "--batch-candidates");
         RequireRange(ControlPort ?? 0, 0, 65535, "--control-port");
         if (ControlPort is { } control and not 0 && (control == Port || control == HttpPort))
             throw new ContractException("--control-port", "is the same as another port; it is a listener of its own");

@@ -9,6 +9,9 @@ public readonly record struct CallBudget(DateTime Deadline, CancellationToken Ca
     /// <summary>Milliseconds until the deadline; infinite without one.</summary>
     public double RemainingMs => Deadline == DateTime.MaxValue ? double.PositiveInfinity : (Deadline - DateTime.UtcNow).TotalMilliseconds;
 
+    /// <summary>True when nobody waits any more.</summary>
+    public bool IsSpent => Cancellation.IsCancellationRequested || (Deadline != DateTime.MaxValue && DateTime.UtcNow >= Deadline);
+
     /// <exception cref="TimeoutException">The deadline has passed.</exception>
     /// <exception cref="OperationCanceledException">The caller has gone.</exception>
     public void ThrowIfSpent()

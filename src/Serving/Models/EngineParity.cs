@@ -16,6 +16,19 @@ internal enum ScoringEngine
     MatrixKernel,
 }
 
+/// <summary>What is to compute scores.</summary>
+public enum EngineChoice
+{
+    /// <summary>On the CPU the hand-written kernel, where it agrees with ONNX Runtime; on a GPU ONNX Runtime.</summary>
+    Auto,
+
+    /// <summary>As <see cref="Auto"/>, but the kernel leaves the processor's matrix unit alone.</summary>
+    Vectors,
+
+    /// <summary>ONNX Runtime.</summary>
+    Onnx,
+}
+
 /// <summary>Lets the hand-written kernel score a version only where it agrees with ONNX Runtime.</summary>
 internal static class EngineParity
 {

@@ -5,8 +5,8 @@ using Microsoft.ML.OnnxRuntime.Tensors;
 
 namespace KdServing.Serving.Models;
 
-/// <summary>A version's three graphs with a run's buffers bound to them: scoring by ONNX Runtime. One request at a time.</summary>
-/// <remarks>Tensors are bound again only when the number of candidates changes; at a steady size nothing is allocated here.</remarks>
+/// <summary>A version's three graphs with a run's buffers bound to them: scoring by ONNX Runtime. One request, or one batch of them, at a time.</summary>
+/// <remarks>Tensors are bound again only when the number of users or candidates changes; at a steady size nothing is allocated here.</remarks>
 internal sealed unsafe class GraphRun : IDisposable
 {
     private static readonly RunOptions RunOptions = new();
@@ -18,6 +18,7 @@ internal sealed unsafe class GraphRun : IDisposable
     private readonly OrtIoBinding itemEncoder;
     private readonly OrtIoBinding head;
     private readonly List<OrtValue> values = [];
+    private int users;
     private int candidates;
 
     public GraphRun(ServableGraphs graphs, StudentSignature signature, ScoringBuffers buffers)
@@ -33,19 +34,46 @@ internal sealed unsafe class GraphRun : IDisposable
     /// <summary>Scores the candidates of the columns into the run's logits and scores.</summary>
     public void Score(CandidateColumns columns, int count, in CallBudget budget)
     {
-        Resize(count);
-        CandidateColumns.Fill(columns.Item, 0, count, buffers.Item.Floats, signature.ItemWidth);
-        CandidateColumns.Fill(columns.Live, 0, count, buffers.Live.Floats, signature.LiveWidth);
+        Resize(users: 1, count);
+        Fill(columns, 0, count);
         graphs.UserEncoder.RunWithBinding(RunOptions, userEncoder);
         graphs.ItemEncoder.RunWithBinding(RunOptions, itemEncoder);
         budget.ThrowIfSpent();
         graphs.Head.RunWithBinding(RunOptions, head);
     }
 
+    /// <summary>Scores the requests of several runs of this version in one go; each run gets its own logits and scores.</summary>
+    /// <remarks>Each request has its user's row, computed once; its candidates say which one is theirs.</remarks>
+    public void Score(ReadOnlySpan<ScoringRun> runs)
+    {
+        var count = 0;
+        foreach (var run in runs)
+            count += run.Candidates;
+        Resize(runs.Length, count);
+        var first = 0;
+        for (var user = 0; user < runs.Length; user++)
+        {
+            var run = runs[user];
+            run.User.CopyTo(new Span<float>(buffers.User.Floats + (nint)user * signature.UserWidth, signature.UserWidth));
+            new Span<long>(buffers.RowOf.Longs + first, run.Candidates).Fill(user);
+            Fill(run.Columns, first, run.Candidates);
+            first += run.Candidates;
+        }
+        graphs.UserEncoder.RunWithBinding(RunOptions, userEncoder);
+        graphs.ItemEncoder.RunWithBinding(RunOptions, itemEncoder);
+        graphs.Head.RunWithBinding(RunOptions, head);
+        first = 0;
+        foreach (var run in runs)
+        {
+            run.Take(buffers, first);
+            first += run.Candidates;
+        }
+    }
+
     /// <summary>The same for known item vectors; of the columns only live and cross features are read.</summary>
     public void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, in CallBudget budget)
     {
-        Resize(vectors.Length);
+        Resize(users: 1, vectors.Length);
         // The user's part is not computed yet: as many zeros as a vector has floats.
         buffers.UserPart.Reserve(sizeof(float) * (long)signature.ItemVectorWidth);
         new Span<float>(buffers.UserPart.Floats, signature.ItemVectorWidth).Clear();
@@ -59,7 +87,7 @@ internal sealed unsafe class GraphRun : IDisposable
     /// <summary>Item vectors of some items.</summary>
     public void Encode(ReadOnlySpan<float> items, int count, Span<float> vectors)
     {
-        Resize(count);
+        Resize(users: 1, count);
         items.CopyTo(new Span<float>(buffers.Item.Floats, items.Length));
         graphs.ItemEncoder.RunWithBinding(RunOptions, itemEncoder);
         new ReadOnlySpan<float>(buffers.ItemVector.Floats, vectors.Length).CopyTo(vectors);
@@ -74,16 +102,26 @@ internal sealed unsafe class GraphRun : IDisposable
         head.Dispose();
     }
 
-    private void Resize(int count)
+    // Features of a run's candidates into the matrices, from a row on.
+    private void Fill(CandidateColumns columns, int first, int count)
     {
-        if (count == candidates)
-            return;
-        buffers.ReserveGraphs(signature, count);
-        Unbind();
-        candidates = count;
+        CandidateColumns.Fill(columns.Item, 0, count, buffers.Item.Floats + (nint)first * signature.ItemWidth, signature.ItemWidth);
+        CandidateColumns.Fill(columns.Live, 0, count, buffers.Live.Floats + (nint)first * signature.LiveWidth, signature.LiveWidth);
+    }
 
-        var userPart = Floats(buffers.UserPart, 1, signature.UserPartWidth);
-        userEncoder.BindInput(StudentSignature.User, Floats(buffers.User, 1, signature.UserWidth));
+    private void Resize(int users, int count)
+    {
+        if (users == this.users && count == candidates)
+            return;
+        buffers.ReserveGraphs(signature, users, count);
+        Unbind();
+        (this.users, candidates) = (users, count);
+        // One user: whatever a batch has left there.
+        if (users == 1)
+            new Span<long>(buffers.RowOf.Longs, count).Clear();
+
+        var userPart = Floats(buffers.UserPart, users, signature.UserPartWidth);
+        userEncoder.BindInput(StudentSignature.User, Floats(buffers.User, users, signature.UserWidth));
         userEncoder.BindOutput(StudentSignature.UserPart, userPart);
 
         var itemVector = Floats(buffers.ItemVector, count, signature.ItemVectorWidth);
@@ -101,7 +139,7 @@ internal sealed unsafe class GraphRun : IDisposable
 
     private void Unbind()
     {
-        candidates = 0;
+        (users, candidates) = (0, 0);
         foreach (var binding in (ReadOnlySpan<OrtIoBinding>)[userEncoder, itemEncoder, head])
         {
             binding.ClearBoundInputs();

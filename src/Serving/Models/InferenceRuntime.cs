@@ -24,6 +24,12 @@ public sealed class InferenceRuntime : IDisposable
     /// <summary>Environment variable naming a CUDA plug-in execution provider library; unset: the provider beside ONNX Runtime.</summary>
     public const string CudaLibraryVariable = "KD_CUDA_PROVIDER";
 
+    /// <summary><see cref="Device"/> of graphs that run on the processor.</summary>
+    public const string CpuDevice = "cpu";
+
+    /// <summary><see cref="Device"/> of graphs that run on a GPU.</summary>
+    public const string CudaDevice = "cuda";
+
     private const string CudaRegistration = "kd_cuda";
 
     private readonly SessionOptions options;
@@ -35,7 +41,7 @@ public sealed class InferenceRuntime : IDisposable
         this.options = options;
     }
 
-    /// <summary><c>cpu</c> or <c>cuda</c>.</summary>
+    /// <summary><see cref="CpuDevice"/> or <see cref="CudaDevice"/>.</summary>
     public string Device { get; }
 
     /// <summary>Why this device.</summary>
@@ -47,18 +53,18 @@ public sealed class InferenceRuntime : IDisposable
     {
         var version = NativeVersion();
         if (device == InferenceDevice.Cpu)
-            return new("cpu", $"asked for; ONNX Runtime {version}", NewOptions());
+            return new(CpuDevice, $"asked for; ONNX Runtime {version}", NewOptions());
         var options = NewOptions();
         try
         {
-            return new("cuda", AppendCuda(options), options);
+            return new(CudaDevice, AppendCuda(options), options);
         }
         catch (Exception e) when (e is OnnxRuntimeException or EntryPointNotFoundException or DllNotFoundException or InferenceRuntimeException)
         {
             options.Dispose();
             if (device == InferenceDevice.Cuda)
                 throw new InferenceRuntimeException($"--device cuda: {FirstLine(e)}. Install a CUDA build of ONNX Runtime (with its CUDA and cuDNN libraries) or name a plug-in provider in {CudaLibraryVariable}; --device cpu works without", e);
-            return new("cpu", $"CUDA does not work here: {FirstLine(e)}", NewOptions());
+            return new(CpuDevice, $"CUDA does not work here: {FirstLine(e)}", NewOptions());
         }
     }
 

@@ -2,7 +2,7 @@ using KdServing.Contracts;
 
 namespace KdServing.Serving.Models;
 
-/// <summary>The memory one request is scored in: every input, intermediate and output. Outlives versions; one thread at a time.</summary>
+/// <summary>The memory one request, or one batch of them, is scored in: every input, intermediate and output. Outlives versions; one thread at a time.</summary>
 /// <remarks>Whoever scores by ONNX Runtime binds these addresses: a buffer that grows must be bound again.</remarks>
 internal sealed class ScoringBuffers : IDisposable
 {
@@ -22,7 +22,7 @@ internal sealed class ScoringBuffers : IDisposable
 
     public NativeBuffer Live { get; } = new();
 
-    /// <summary>int64, all zero: a request has one user.</summary>
+    /// <summary>int64, the user's row of each candidate.</summary>
     public NativeBuffer RowOf { get; } = new();
 
     public NativeBuffer Logits { get; } = new();
@@ -43,11 +43,11 @@ internal sealed class ScoringBuffers : IDisposable
     }
 
     /// <summary>Makes room for the whole matrices that the graphs take and give.</summary>
-    public void ReserveGraphs(StudentSignature signature, int candidates)
+    public void ReserveGraphs(StudentSignature signature, int users, int candidates)
     {
         long rows = candidates;
-        User.Reserve(sizeof(float) * (long)signature.UserWidth);
-        UserPart.Reserve(sizeof(float) * (long)Math.Max(signature.UserPartWidth, signature.ItemVectorWidth));
+        User.Reserve(checked(sizeof(float) * (long)users * signature.UserWidth));
+        UserPart.Reserve(checked(sizeof(float) * (long)users * Math.Max(signature.UserPartWidth, signature.ItemVectorWidth)));
         Item.Reserve(checked(sizeof(float) * rows * signature.ItemWidth));
         ItemVector.Reserve(checked(sizeof(float) * rows * signature.ItemVectorWidth));
         Live.Reserve(checked(sizeof(float) * rows * signature.LiveWidth));

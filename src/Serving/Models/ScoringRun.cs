@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 using KdServing.Contracts;
 using KdServing.Serving.Kernels;
@@ -38,6 +39,9 @@ public sealed unsafe class ScoringRun : IDisposable
     /// <summary>Row-major [candidates, targets].</summary>
     public ReadOnlySpan<float> Scores => new(Buffers.Scores.Floats, checked(Candidates * targets));
 
+    /// <summary>Whether every logit and score is a number.</summary>
+    internal bool IsFinite => AllFinite(Logits) && AllFinite(Scores);
+
     internal Span<float> User => new(Buffers.User.Floats, signature.UserWidth);
 
     /// <summary>Makes room for so many candidates.</summary>
@@ -67,6 +71,18 @@ public sealed unsafe class ScoringRun : IDisposable
             kernel.Score(Columns, first, count, ahead, state, Buffers.Logits.Floats + (nint)first * targets);
         }
         TensorPrimitives.Sigmoid(Logits, new(Buffers.Scores.Floats, Logits.Length));
+    }
+
+    /// <summary>Scores what is decoded in several runs of one version together, by ONNX Runtime, in this run's memory; each run gets its results.</summary>
+    internal void ScoreTogether(ReadOnlySpan<ScoringRun> runs) => Graphs.Score(runs);
+
+    /// <summary>Copies this run's results out of those of a batch.</summary>
+    /// <param name="first">Row of its first candidate there.</param>
+    internal void Take(ScoringBuffers batch, int first)
+    {
+        var start = (nint)first * targets;
+        new ReadOnlySpan<float>(batch.Logits.Floats + start, Logits.Length).CopyTo(new(Buffers.Logits.Floats, Logits.Length));
+        new ReadOnlySpan<float>(batch.Scores.Floats + start, Scores.Length).CopyTo(new(Buffers.Scores.Floats, Scores.Length));
     }
 
     /// <summary>Scores the user, live columns and item vectors that are known.</summary>
@@ -104,7 +120,7 @@ public sealed unsafe class ScoringRun : IDisposable
     }
 
     /// <summary>Takes candidates out of what was scored: logit minus infinity, score 0.</summary>
-    internal unsafe void Exclude(ReadOnlySpan<int> candidates)
+    internal void Exclude(ReadOnlySpan<int> candidates)
     {
         foreach (var candidate in candidates)
         {
@@ -118,6 +134,19 @@ public sealed unsafe class ScoringRun : IDisposable
 
     /// <summary>Frees what is bound to the version; its buffers are the caller's again.</summary>
     public void Dispose() => FreeGraphs();
+
+    // x·0 is 0 for every finite x and NaN otherwise: one multiply-add a value, no branch.
+    private static bool AllFinite(ReadOnlySpan<float> values)
+    {
+        var sum = Vector<float>.Zero;
+        var i = 0;
+        for (; i <= values.Length - Vector<float>.Count; i += Vector<float>.Count)
+            sum += new Vector<float>(values[i..]) * Vector<float>.Zero;
+        var rest = Vector.Sum(sum);
+        for (; i < values.Length; i++)
+            rest += values[i] * 0f;
+        return rest == 0f;
+    }
 
     private GraphRun Graphs => graphRun ??= new(graphs, signature, Buffers);
 

@@ -1,4 +1,3 @@
-using System.Numerics;
 using KdServing.Contracts;
 using KdServing.Serving.Catalog;
 using KdServing.Serving.Kernels;
@@ -116,24 +115,49 @@ public sealed class Servable : IDisposable
     public void Score(RankRequest request, ScoringRun run, in CallBudget budget)
     {
         Decode(request, run, hasVectors: false);
-        budget.ThrowIfSpent();
-        run.Score(Kernel, budget);
-        RequireFinite(run);
+        Score(run, budget);
     }
 
     /// <summary>The same for a request as it came off the wire; its header has been checked.</summary>
     /// <inheritdoc cref="Score(RankRequest, ScoringRun, in CallBudget)"/>
     public void Score(RankCall call, ScoringRun run, in CallBudget budget)
     {
+        Decode(call, run);
+        Score(run, budget);
+    }
+
+    /// <summary>Reads a request's columns into a run, to be scored with <see cref="Score(ScoringRun, in CallBudget)"/> or <see cref="ScoreTogether"/>.</summary>
+    /// <exception cref="ContractException">A column is missing, unknown, or of another type or length; a value is not finite.</exception>
+    public void Decode(RankCall call, ScoringRun run)
+    {
         run.Resize(call.Header.CandidateCount, userColumns);
         if (!decoder.TryReadUser(call, run.User) || !decoder.TryReadItems(call, run.Candidates, hasVectors: false, run.Columns))
-        {
-            Score(call.ToMessage(), run, budget);
-            return;
-        }
+            Decode(call.ToMessage(), run, hasVectors: false);
+    }
+
+    /// <summary>Scores what is decoded in a run.</summary>
+    /// <inheritdoc cref="Score(RankRequest, ScoringRun, in CallBudget)"/>
+    public void Score(ScoringRun run, in CallBudget budget)
+    {
         budget.ThrowIfSpent();
         run.Score(Kernel, budget);
         RequireFinite(run);
+    }
+
+    /// <summary>Scores what is decoded in several runs of this version with one call of each graph, whatever <see cref="Engine"/> is.</summary>
+    /// <remarks>Whether a run's results are numbers is for its owner to see: one request's overflow is not the others'.</remarks>
+    /// <exception cref="Microsoft.ML.OnnxRuntime.OnnxRuntimeException">ONNX Runtime failed; no run has results.</exception>
+    public void ScoreTogether(ReadOnlySpan<ScoringRun> runs)
+    {
+        var shared = Rent();
+        try
+        {
+            shared.ScoreTogether(runs);
+        }
+        finally
+        {
+            Return(shared);
+        }
     }
 
     /// <summary>The same for a request as it came off the wire, with item vectors that are known.</summary>
@@ -274,21 +298,8 @@ public sealed class Servable : IDisposable
 
     private void RequireFinite(ScoringRun run)
     {
-        if (!AllFinite(run.Logits) || !AllFinite(run.Scores))
+        if (!run.IsFinite)
             throw new NonFiniteScoreException(Version);
-    }
-
-    // x·0 is 0 for every finite x and NaN otherwise: one multiply-add a value, no branch.
-    private static bool AllFinite(ReadOnlySpan<float> values)
-    {
-        var sum = Vector<float>.Zero;
-        var i = 0;
-        for (; i <= values.Length - Vector<float>.Count; i += Vector<float>.Count)
-            sum += new Vector<float>(values[i..]) * Vector<float>.Zero;
-        var rest = Vector.Sum(sum);
-        for (; i < values.Length; i++)
-            rest += values[i] * 0f;
-        return rest == 0f;
     }
 }
 

@@ -19,6 +19,9 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
     private readonly ModelRepository repository = repository;
     private readonly WarmUp warmUp = new(warmUpLimit);
 
+    /// <summary>What scores the versions loaded.</summary>
+    public EngineChoice Engine { get; init; }
+
     /// <summary>Verifies every file, opens the graphs, applies the rows, and compares scores with the trainer's.</summary>
     /// <param name="held">The version in service: when the new one builds on it, its rows are shared and only what changed is read.</param>
     /// <exception cref="VersionRefusedException">The version is not served; nothing of it stays in memory.</exception>
@@ -39,6 +42,10 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
             {
                 var tables = ReadRows(repository, manifest, schema, held, out var rowsFrom);
                 servable = new(manifest, schema, tables, graphs, [.. golden.Cases.Select(c => c.Request)], pool) { RowsFrom = rowsFrom };
+                if (Engine == EngineChoice.Onnx || runtime.Device != InferenceRuntime.CpuDevice)
+                    servable.Engine = ScoringEngine.OnnxRuntime;
+                else if (Engine == EngineChoice.Vectors && servable.Engine == ScoringEngine.MatrixKernel)
+                    servable.Engine = ScoringEngine.Kernel;
                 EngineParity.Choose(servable, golden);
                 GoldenParity.Require(servable, golden);
                 return servable;

@@ -12,7 +12,7 @@ namespace KdServing.Serving.Ranking;
 
 /// <summary>The <c>Ranking</c> service: validate, acquire, score, select, reply.</summary>
 public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, RecentRequests recent,
-    ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
+    ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, RequestBatcher? batcher, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
 {
     public override Task<RankedReply> Rank(RankCall request, ServerCallContext context) =>
         RankAsync(request, new(context.Deadline, context.CancellationToken));
@@ -38,12 +38,21 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         var request = call.Header;
         var started = Stopwatch.GetTimestamp();
         var code = StatusCode.OK;
+        var choice = BatchChoice.Never;
         try
         {
             if (call.IsMalformed)
                 throw new ContractException("request", "is not a RankRequest message");
             RankRequestValidation.Require(request, model.Name, limits);
             budget.ThrowIfSpent();
+            if (batcher is not null)
+            {
+                RankedReply? reply;
+                (choice, reply) = await TryScoreTogetherAsync(batcher, call, budget);
+                if (reply is not null)
+                    return reply;
+                budget.ThrowIfSpent();
+            }
             await gate.EnterAsync(budget.RemainingMs);
             long? entered = null;
             try
@@ -65,8 +74,37 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         }
         finally
         {
-            metrics.Answered(code, request.CandidateCount, Stopwatch.GetElapsedTime(started));
+            var elapsed = Stopwatch.GetElapsedTime(started);
+            metrics.Answered(code, request.CandidateCount, elapsed);
+            if (choice != BatchChoice.Never && code == StatusCode.OK)
+                batcher!.Answered(choice == BatchChoice.Together, elapsed);
             call.Return();
+        }
+    }
+
+    /// <returns>No reply: the request is to go by itself.</returns>
+    private async ValueTask<(BatchChoice Choice, RankedReply? Reply)> TryScoreTogetherAsync(RequestBatcher batcher, RankCall call, CallBudget budget)
+    {
+        if (!slot.TryAcquire(call.Header, out var lease))
+            return (BatchChoice.Never, null);
+        using (lease)
+        {
+            var servable = lease.Servable;
+            RankRequestValidation.Require(call.Header, servable);
+            var choice = batcher.Choose(call.Header, servable);
+            if (choice != BatchChoice.Together)
+                return (choice, null);
+            var run = servable.Rent();
+            try
+            {
+                // Before it joins: what can not be read is refused by itself.
+                servable.Decode(call, run);
+                return (choice, await batcher.TryScoreAsync(servable, run, budget) ? Reply(call, servable, run) : null);
+            }
+            finally
+            {
+                servable.Return(run);
+            }
         }
     }
 
@@ -103,15 +141,20 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
             if (call.Header.Catalog is not null)
                 return ScoreCatalog(call, servable, run, budget);
             servable.Score(call, run, budget);
-            servable.Health.CountAnswer();
-            recent.Offer(call, servable, run);
-            shadow.Offer(call);
-            return RankReplies.From(call.Header, servable, run, model.Name, []);
+            return Reply(call, servable, run);
         }
         finally
         {
             servable.Return(run);
         }
+    }
+
+    private RankedReply Reply(RankCall call, Servable servable, ScoringRun run)
+    {
+        servable.Health.CountAnswer();
+        recent.Offer(call, servable, run);
+        shadow.Offer(call);
+        return RankReplies.From(call.Header, servable, run, model.Name, []);
     }
 
     private RankedReply ScoreCatalog(RankCall call, Servable servable, ScoringRun run, in CallBudget budget)

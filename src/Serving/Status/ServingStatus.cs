@@ -18,12 +18,13 @@ public sealed class ServingStatus
     private readonly ShadowScoring shadow;
     private readonly InferenceRuntime runtime;
     private readonly CatalogFeed? catalog;
+    private readonly RequestBatcher? batcher;
     private readonly IHostApplicationLifetime lifetime;
     private readonly long startedMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
 
     public ServingStatus(RankingModel model, ServableSlot slot, SwapLedger ledger, RankingMetrics metrics, LatencySeries series,
         AdmissionGate gate, ModelSource source, Rollout rollout, ShadowScoring shadow, InferenceRuntime runtime, IHostApplicationLifetime lifetime,
-        CatalogFeed? catalog = null)
+        CatalogFeed? catalog = null, RequestBatcher? batcher = null)
     {
         this.model = model;
         this.slot = slot;
@@ -37,7 +38,10 @@ public sealed class ServingStatus
         this.runtime = runtime;
         this.lifetime = lifetime;
         this.catalog = catalog;
+        this.batcher = batcher;
         AddGauges();
+        if (batcher is not null)
+            metrics.Meter.CreateObservableGauge("kd_batching_on", () => batcher.IsOn ? 1L : 0L, description: "0 while batching is not used because it does not help.");
         if (catalog is not null)
             AddCatalogGauges(catalog);
     }
@@ -91,6 +95,7 @@ public sealed class ServingStatus
             LatencySeries = series.Points(),
             Swaps = ledger.Entries(),
             Catalog = catalog?.Report(),
+            Batching = batcher?.Report(),
         };
     }
 
@@ -120,8 +125,8 @@ public sealed class ServingStatus
         meter.CreateObservableGauge("kd_versions_rolled_back", () => (long)rollout.State.Rejected.Count, description: "Versions that were rolled back.");
         meter.CreateObservableGauge("kd_model_pinned", () => rollout.State.Pinned, description: "Version that is pinned; 0 for none.");
         meter.CreateObservableGauge("kd_model_held", () => rollout.State.Held ? 1L : 0L, description: "1 while no version is taken by itself.");
-        meter.CreateObservableGauge("kd_requests_in_flight", () => (long)gate.Running, description: "Requests being scored.");
-        meter.CreateObservableGauge("kd_requests_queued", () => (long)gate.Waiting, description: "Requests waiting for a core.");
+        meter.CreateObservableGauge("kd_requests_in_flight", () => (long)gate.Running, description: "Requests, or batches of them, being scored.");
+        meter.CreateObservableGauge("kd_requests_queued", () => (long)gate.Waiting, description: "Requests, or batches of them, waiting for a core.");
         meter.CreateObservableGauge("kd_resident_bytes", () => Environment.WorkingSet, description: "Resident memory of the process.");
         meter.CreateObservableCounter("kd_gc_allocated_bytes", () => GC.GetTotalAllocatedBytes(), description: "Managed bytes allocated.");
         meter.CreateObservableCounter("kd_gc_gen2_collections", () => (long)GC.CollectionCount(2), description: "Full collections.");

@@ -88,6 +88,9 @@ public sealed record StatusReport
 
     /// <summary>Null without an item catalog.</summary>
     public CatalogReport? Catalog { get; init; }
+
+    /// <summary>Null where every request is scored by itself.</summary>
+    public BatchingReport? Batching { get; init; }
 }
 
 /// <summary>Milliseconds.</summary>
