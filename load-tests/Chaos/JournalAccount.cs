@@ -2,6 +2,7 @@ using System.Text.Json;
 using KdServing.Contracts;
 using KdServing.Distiller.Checkpoints;
 using KdServing.Distiller.Training;
+using StackExchange.Redis;
 
 namespace KdServing.LoadTests.Chaos;
 
@@ -9,6 +10,19 @@ namespace KdServing.LoadTests.Chaos;
 internal static class JournalAccount
 {
     private const string EntryField = "j";
+
+    /// <summary>The last entry of a stream that belongs to a batch, as Redis has the journal now; null: none.</summary>
+    public static async Task<StreamId?> LastAsync(IDatabase redis, string model, string streamKey)
+    {
+        // A draft, its outcome and what is live may stand after a batch.
+        foreach (var entry in (RedisResult[])(await redis.ExecuteAsync("XREVRANGE", new StreamKeys(model).Journal, "+", "-", "COUNT", 10))!)
+        {
+            var json = (byte[])((RedisResult[])((RedisResult[])entry!)[1]!)[1]!;
+            if (JsonSerializer.Deserialize<JournalEntry>(json, ContractJson.Options)!.Batch is { } batch && batch.Sources.TryGetValue(streamKey, out var range))
+                return StreamId.Parse(range.Last);
+        }
+        return null;
+    }
 
     /// <summary>Batches of one stream whose effect is in a checkpoint, in the order in which they were decided.</summary>
     /// <param name="entries">Of the whole file.</param>

@@ -6,15 +6,18 @@ namespace KdServing.LoadTests.Demo;
 /// <summary>A Redis of the demo's own: loopback, a port nobody else uses, append-only file in the run's folder.</summary>
 internal static class PrivateRedis
 {
-    public static ChildSpec Spec(DemoFolder folder, int port) => Spec(folder, port, "everysec");
+    public static ChildSpec Spec(DemoFolder folder, int port) => Spec("redis", folder.Log("redis"), folder.Redis, port, "everysec");
 
     /// <summary>One that has every command on its disk before it answers, and keeps its file as it was written.</summary>
-    public static ChildSpec Durable(DemoFolder folder, int port) => Spec(folder, port, "always", "--auto-aof-rewrite-percentage", "0");
+    /// <param name="folder">Where its file lies.</param>
+    /// <param name="more">Options of redis-server; one that is given already is replaced.</param>
+    public static ChildSpec Durable(string name, string log, string folder, int port, params IReadOnlyList<string> more) =>
+        Spec(name, log, folder, port, "always", ["--auto-aof-rewrite-percentage", "0", .. more]);
 
-    private static ChildSpec Spec(DemoFolder folder, int port, string flush, params string[] more) => new("redis", 0, folder.Log("redis"),
+    private static ChildSpec Spec(string name, string log, string folder, int port, string flush, params IReadOnlyList<string> more) => new(name, 0, log,
     [
         "redis-server", "--bind", "127.0.0.1", "--port", port.ToString(CultureInfo.InvariantCulture),
-        "--dir", folder.Redis, "--save", "", "--appendonly", "yes", "--appendfsync", flush, "--daemonize", "no", .. more,
+        "--dir", folder, "--save", "", "--appendonly", "yes", "--appendfsync", flush, "--daemonize", "no", .. more,
     ]);
 
     /// <summary>Waits until it answers.</summary>
