@@ -23,10 +23,12 @@ internal sealed class PartClock
 
     /// <summary>Words before a command that is to go by this clock.</summary>
     /// <exception cref="DemoException">The library is not there.</exception>
+    // The C library once more, before Redis' jemalloc: that asks for the time while it starts, and the time would ask it for memory.
     public IReadOnlyList<string> Words =>
     [
-        "env", $"LD_PRELOAD={Library()}", $"FAKETIME_TIMESTAMP_FILE={file}", $"FAKETIME_CACHE_DURATION={(int)Delay.TotalSeconds}",
-        "FAKETIME_DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1",
+        "env", $"LD_PRELOAD={Library()} libc.so.6", $"FAKETIME_TIMESTAMP_FILE={file}", $"FAKETIME_CACHE_DURATION={(int)Delay.TotalSeconds}",
+        // Its mend for waits by the monotonic clock ends those of .NET at once.
+        "FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKETIME_FORCE_MONOTONIC_FIX=0", "NO_FAKE_STAT=1",
     ];
 
     public void Set(TimeSpan offset)
@@ -41,6 +43,6 @@ internal sealed class PartClock
     {
         string[] roots = ["/usr/lib", .. Directory.GetDirectories("/usr/lib", "*-linux-gnu")];
         return roots.Select(r => Path.Combine(r, "faketime", "libfaketimeMT.so.1")).FirstOrDefault(File.Exists)
-            ?? throw new DemoException("libfaketime is not installed; apt-get install faketime");
+            ?? throw new DemoException("libfaketime is not installed; apt-get install libfaketime");
     }
 }

@@ -57,6 +57,7 @@ internal sealed class RedisPair(ChaosSystem system) : IAsyncDisposable
         await primary.Database.ExecuteAsync("REPLICAOF", "NO", "ONE");
         LeadTo(primary.Port);
         Replication!.Dispose();
+        Replication = null;
         Release(old);
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using StackExchange.Redis;
 
@@ -6,6 +7,9 @@ namespace KdServing.LoadTests.Demo;
 /// <summary>A Redis of the demo's own: loopback, a port nobody else uses, append-only file in the run's folder.</summary>
 internal static class PrivateRedis
 {
+    // A long append-only file is read first.
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
+
     public static ChildSpec Spec(DemoFolder folder, int port) => Spec("redis", folder.Log("redis"), folder.Redis, port, "everysec");
 
     /// <summary>One that has every command on its disk before it answers, and keeps its file as it was written.</summary>
@@ -24,7 +28,7 @@ internal static class PrivateRedis
     /// <exception cref="DemoException">It did not start; says what it wrote.</exception>
     public static async Task WaitAsync(ChildProcess redis, int port, CancellationToken cancellation)
     {
-        while (!redis.HasExited)
+        for (var clock = Stopwatch.StartNew(); !redis.HasExited && clock.Elapsed < Patience;)
         {
             try
             {
@@ -37,6 +41,6 @@ internal static class PrivateRedis
                 await Task.Delay(50, cancellation);
             }
         }
-        throw new DemoException($"redis-server {redis.ExitReason()}: {string.Join(" / ", redis.LogTail(3))}");
+        throw new DemoException($"redis-server {(redis.HasExited ? redis.ExitReason() : $"does not answer after {Patience.TotalSeconds:F0} s")}: {string.Join(" / ", redis.LogTail(3))}");
     }
 }
