@@ -65,24 +65,23 @@ internal static class FailoverDrill
     private static ChaosReport Account(ChaosOptions options, int count, Stopwatch clock, ChaosSystem system, RedisPair pair, ChaosStudent student, ChaosProducer producer,
         RepositoryWatch watch)
     {
-        var (entries, key) = (pair.Entries(), Key(student));
-        var account = new RecordAccount(entries.Where(e => e.Key == key));
+        var files = pair.Files();
         var checkpoint = UndisturbedRun.Newest(system.State).Manifest;
-        var (applied, twice) = account.Applied(JournalAccount.Batches(entries, student.Model, key, checkpoint));
-        // What no server has counts as well as what the Distiller has not read in time.
-        var lost = producer.Acknowledged - applied;
+        var account = new FailoverAccount(files, Key(student), JournalAccount.Ranges(files.SelectMany(f => f).DistinctBy(e => (e.Key, e.Id)), student.Model, Key(student), checkpoint));
+        var lost = account.Lost(producer.Acknowledged);
         var reported = system.Distiller.Count("missing");
         return new()
         {
             Seed = options.Seed,
             Only = options.Only,
             Kills = new(0, 0, count),
-            Records = new(producer.Acknowledged, applied, lost, twice, 0),
+            Records = new(producer.Acknowledged, producer.Acknowledged - lost, lost, account.Twice, 0),
             Versions = new(watch.Whole.Count, watch.Partial.Count, 0),
             Figures = new Dictionary<string, double>
             {
                 ["failovers"] = count,
-                ["lost_with_the_primaries"] = lost,
+                ["entries_not_replicated"] = account.NotReplicated,
+                ["lost"] = lost,
                 ["reported_missing"] = reported,
                 ["appends_repeated"] = producer.Retries,
             },
@@ -91,7 +90,8 @@ internal static class FailoverDrill
             [
                 .. system.UnexpectedEnds, .. watch.Partial.Select(p => $"version {p.Key} was seen in part: {p.Value}"), .. watch.Disorder, .. watch.Changed(),
                 .. reported == lost ? (string[])[] : [$"{lost} records were lost, {reported} are reported"],
-                .. twice == 0 ? (string[])[] : [$"{twice} records applied twice"],
+                .. account.Twice == 0 ? (string[])[] : [$"{account.Twice} entries are in two batches"],
+                .. account.Unexplained == 0 ? (string[])[] : [$"{account.Unexplained} entries of a batch are in no server's file, or the other way round"],
             ],
         };
     }

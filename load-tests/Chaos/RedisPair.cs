@@ -26,9 +26,8 @@ internal sealed class RedisPair(ChaosSystem system) : IAsyncDisposable
     /// <summary>Between the two: what does not pass is not replicated.</summary>
     public FaultProxy? Replication { get; private set; }
 
-    /// <summary>Stream entries of every server there was, each once, by their ids.</summary>
-    public IReadOnlyList<AofEntry> Entries() =>
-        [.. folders.SelectMany(AppendOnlyFile.Entries).DistinctBy(e => (e.Key, e.Id)).OrderBy(e => e.Id)];
+    /// <summary>What each server there was has written to its file, the first one first; a replica's begins when it has caught up.</summary>
+    public IReadOnlyList<IReadOnlyList<AofEntry>> Files() => [.. folders.Select(f => AppendOnlyFile.Entries(f).ToList())];
 
     /// <summary>Starts the first one; everybody is led to it.</summary>
     public async Task StartAsync(CancellationToken cancellation)
