@@ -11,7 +11,7 @@ export HOME=${HOME:-$state/home}
 app_packages=(ca-certificates g++ libopenblas0-pthread libtorch-dev nodejs npm redis-server)
 # The C++ peers of './kd bench peers', and the program that writes their models.
 peers_packages=(libgrpc++-dev pkg-config protobuf-compiler protobuf-compiler-grpc python3-onnx)
-test_packages=(libgrpc++-dev pkg-config procps protobuf-compiler protobuf-compiler-grpc python3-torch strace)
+test_packages=(e2fsprogs libfaketime libgrpc++-dev pkg-config procps protobuf-compiler protobuf-compiler-grpc python3-torch strace)
 
 # set_up app|bench|peers|test: everything the verb needs, in order.
 set_up() {

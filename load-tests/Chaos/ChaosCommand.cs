@@ -102,7 +102,7 @@ public static class ChaosCommand
         if (report.WeightsEqualUnkilledRun is { } equal)
             Console.WriteLine($"weights      {(equal ? "equal to" : "DIFFERENT from")} those of an undisturbed run");
         foreach (var (name, value) in report.Figures)
-            Console.WriteLine($"{name.Replace('_', ' ')}: {value:N0}");
+            Console.WriteLine($"{name.Replace('_', ' ')}: {(value % 1 == 0 ? $"{value:N0}" : $"{value:N3}")}");
         foreach (var fault in report.Broken)
             Console.WriteLine($"BROKEN       {fault}");
         Console.WriteLine(report.Broken.Count == 0 ? $"every invariant held ({report.Seconds:F0} s)" : $"{report.Broken.Count} invariant(s) broken ({report.Seconds:F0} s)");

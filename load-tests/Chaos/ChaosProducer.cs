@@ -11,7 +11,9 @@ namespace KdServing.LoadTests.Chaos;
 /// records it writes follows from the seed; when it writes them does not. One caller of <see cref="RunAsync"/> and <see cref="PadAsync"/>.
 /// </remarks>
 /// <param name="poisonShare">Share of the entries that are poison.</param>
-internal sealed class ChaosProducer(IDatabase redis, FeatureSchema schema, string model, IEnumerator<Impression> impressions, int seed, double poisonShare)
+/// <param name="bounds">What the stream may hold; null: the writer's own.</param>
+internal sealed class ChaosProducer(IDatabase redis, FeatureSchema schema, string model, IEnumerator<Impression> impressions, int seed, double poisonShare,
+    LogitStreamWriterOptions? bounds = null)
 {
     /// <summary>Producer of every sound record: one a run.</summary>
     public const string Id = "chaos";
@@ -22,7 +24,7 @@ internal sealed class ChaosProducer(IDatabase redis, FeatureSchema schema, strin
     private const string Teacher = "teacher";
     private static readonly TimeSpan RetryDelay = TimeSpan.FromMilliseconds(100);
 
-    private readonly LogitStreamWriter writer = new(redis, model, Id, schema);
+    private readonly LogitStreamWriter writer = new(redis, model, Id, schema, bounds);
     private readonly RedisKey key = new StreamKeys(model).Logits;
     private readonly Random random = new(seed);
     private long poisoned;
@@ -32,6 +34,9 @@ internal sealed class ChaosProducer(IDatabase redis, FeatureSchema schema, strin
 
     /// <summary>Poison entries acknowledged: numbers 1 to this.</summary>
     public long Poisoned => Interlocked.Read(ref poisoned);
+
+    /// <summary>Times it waited because the stream was full.</summary>
+    public long Waits => writer.Waits;
 
     /// <summary>Appends repeated after an error: a lost reply makes two entries of one record.</summary>
     public long Retries => writer.Retries;
@@ -48,9 +53,20 @@ internal sealed class ChaosProducer(IDatabase redis, FeatureSchema schema, strin
             // What a fault has held up is not caught up in a burst.
             else if (early < TimeSpan.FromSeconds(-1))
                 (clock, n) = (Stopwatch.StartNew(), 0);
-            await WriteOneAsync();
+            await (random.NextDouble() >= poisonShare ? WriteSoundAsync() : WritePoisonAsync());
         }
     }
+
+    /// <summary>Writes so many entries as fast as it can.</summary>
+    /// <param name="poison">Which of them are poison, from 0.</param>
+    public async Task WriteAsync(int entries, IReadOnlySet<int> poison)
+    {
+        for (var n = 0; n < entries; n++)
+            await (poison.Contains(n) ? WritePoisonAsync() : WriteSoundAsync());
+    }
+
+    /// <summary>Writes one sound record.</summary>
+    public Task WriteSoundAsync() => writer.WriteAsync(Next());
 
     /// <summary>Writes sound records until the stream has taken a whole number of batches: a batch is cut by count alone, so that no record waits.</summary>
     /// <param name="added">Entries the stream has taken so far.</param>
@@ -59,17 +75,12 @@ internal sealed class ChaosProducer(IDatabase redis, FeatureSchema schema, strin
         for (var missing = await added() % batchRecords; missing != 0; missing = await added() % batchRecords)
         {
             for (; missing < batchRecords; missing++)
-                await writer.WriteAsync(Next());
+                await WriteSoundAsync();
         }
     }
 
-    private async Task WriteOneAsync()
+    private async Task WritePoisonAsync()
     {
-        if (random.NextDouble() >= poisonShare)
-        {
-            await writer.WriteAsync(Next());
-            return;
-        }
         var sound = Next();
         (sound.ProducerId, sound.Sequence, sound.SchemaFingerprint) = ("poison", (ulong)poisoned + 1, schema.Fingerprint);
         var (format, record) = PoisonRecords.Make(sound, (int)(poisoned % PoisonRecords.Kinds), random);

@@ -87,7 +87,7 @@ internal sealed class ChaosRun(ChaosOptions options, IEnumerable<ScheduledFault>
     {
         var healedMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
         var key = (string)new StreamKeys(student.Model).Logits!;
-        var last = AppendOnlyFile.Entries(system.Folder.Redis).Last(e => e.Key == key).Id.ToString();
+        var last = AppendOnlyFile.Entries(system.RedisFolder).Last(e => e.Key == key).Id.ToString();
         await system.UntilAsync(() => Task.FromResult(system.Distiller.Text("position", key) == last), DrainPatience,
             "the Distiller to work through the stream", cancellation);
         await StopWholeAsync(system, key, last, cancellation);

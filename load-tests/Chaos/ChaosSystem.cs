@@ -30,6 +30,7 @@ internal sealed class ChaosSystem : IAsyncDisposable
         Folder = folder;
         this.student = student;
         disk = withDisk ? SmallDisk.TryMount(Path.Combine(folder.Root, "disk"), DiskMegabytes) : null;
+        RedisFolder = folder.Redis;
         Repository = disk is null ? folder.Repository : Path.Combine(disk.Path, "repository");
         State = disk is null ? folder.DistillerState : Path.Combine(disk.Path, "distiller");
         DistillerLink = new(redisPort);
@@ -42,9 +43,25 @@ internal sealed class ChaosSystem : IAsyncDisposable
 
     public DemoFolder Folder { get; }
 
-    public string Repository { get; }
+    /// <summary>Redis' own; its append-only file is the account of the streams.</summary>
+    public string RedisFolder { get; init; }
 
-    public string State { get; }
+    public string Repository { get; init; }
+
+    /// <summary>The Distiller's.</summary>
+    public string State { get; init; }
+
+    /// <summary>Options that every Distiller gets beside the usual ones.</summary>
+    public IReadOnlyList<string> DistillerOptions { get; init; } = [];
+
+    /// <summary>Options that Redis gets; one that is given already is replaced.</summary>
+    public IReadOnlyList<string> RedisOptions { get; init; } = [];
+
+    /// <summary>Words before a part's command, by its name: what runs it.</summary>
+    public Func<string, IReadOnlyList<string>> RunBy { get; init; } = _ => [];
+
+    /// <summary>Redis itself, past the proxies.</summary>
+    public int RedisPort => redisPort;
 
     public SmallDisk? Disk => disk;
 
@@ -74,7 +91,7 @@ internal sealed class ChaosSystem : IAsyncDisposable
 
     public async Task StartRedisAsync(CancellationToken cancellation)
     {
-        var redis = Start(PrivateRedis.Durable(Folder, redisPort));
+        var redis = Start(PrivateRedis.Durable("redis", Folder.Log("redis"), RedisFolder, redisPort, RedisOptions));
         await PrivateRedis.WaitAsync(redis, redisPort, cancellation);
     }
 
@@ -88,7 +105,7 @@ internal sealed class ChaosSystem : IAsyncDisposable
         return Start(new(name, 5, Folder.Log(name),
         [
             "dotnet", Installation.Distiller, "--config", student.ConfigPath, "--redis", Address(DistillerLink.Port), "--repository", Repository,
-            "--state", State, "--status", Path.Combine(Folder.Root, name + ".json"), .. more,
+            "--state", State, "--status", Path.Combine(Folder.Root, name + ".json"), .. DistillerOptions, .. more,
         ]));
     }
 
@@ -193,7 +210,8 @@ internal sealed class ChaosSystem : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var name in (string[])[ServingName, "distiller", "standby", "redis"])
+        // Redis last: the others want to say goodbye to it.
+        foreach (var name in parts.Keys.OrderBy(n => n == "redis").ToArray())
         {
             if (IsRunning(name))
             {
@@ -214,7 +232,7 @@ internal sealed class ChaosSystem : IAsyncDisposable
         if (parts.Remove(spec.Name, out var old))
             old.Dispose();
         mayEnd.Remove(spec.Name);
-        return parts[spec.Name] = ChildProcess.Start(spec);
+        return parts[spec.Name] = ChildProcess.Start(spec with { Command = [.. RunBy(spec.Name), .. spec.Command] });
     }
 
     private static ConnectionMultiplexer Connect(int port) =>

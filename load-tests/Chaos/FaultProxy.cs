@@ -35,8 +35,8 @@ internal sealed class FaultProxy : IDisposable
     private readonly CancellationTokenSource stop = new();
     private readonly HashSet<Link> links = [];
     private readonly Lock gate = new();
-    private readonly int targetPort;
     private volatile LinkFault fault;
+    private volatile int targetPort;
 
     /// <param name="targetPort">Port on loopback that a connection leads to; nobody need listen there yet.</param>
     public FaultProxy(int targetPort)
@@ -48,6 +48,18 @@ internal sealed class FaultProxy : IDisposable
     }
 
     public int Port { get; }
+
+    /// <summary>Leads new connections to another port, and resets those that there are: the address of a service now belongs to another machine.</summary>
+    public void LeadTo(int port)
+    {
+        List<Link> ended;
+        lock (gate)
+        {
+            targetPort = port;
+            ended = [.. links];
+        }
+        ended.ForEach(l => l.Abort());
+    }
 
     /// <summary>How long a chunk waits under <see cref="LinkFault.Delay"/>.</summary>
     public TimeSpan Latency { get; set; } = TimeSpan.FromMilliseconds(300);

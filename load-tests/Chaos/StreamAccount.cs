@@ -17,11 +17,11 @@ internal sealed class StreamAccount(ChaosSystem system, ChaosStudent student, ID
     public async Task<Closed> CloseAsync(ChaosProducer producer)
     {
         var key = (string)keys.Logits!;
-        var stream = AppendOnlyFile.Entries(system.Folder.Redis).Where(e => e.Key == key);
+        var stream = AppendOnlyFile.Entries(system.RedisFolder).Where(e => e.Key == key);
         var account = new RecordAccount(stream);
         var deadLetters = await DeadLettersAsync();
         var checkpoint = UndisturbedRun.Newest(system.State).Manifest;
-        var (applied, twice) = account.Applied(JournalAccount.Batches(AppendOnlyFile.Entries(system.Folder.Redis), student.Model, key, checkpoint));
+        var (applied, twice) = account.Applied(JournalAccount.Batches(AppendOnlyFile.Entries(system.RedisFolder), student.Model, key, checkpoint));
         var dead = account.DeadLettered(deadLetters);
         var produced = producer.Acknowledged + producer.Poisoned;
         // A repeat that the Distiller did not recognise shows in its own count only; the hash of the weights tells as well.

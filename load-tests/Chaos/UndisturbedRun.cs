@@ -54,7 +54,8 @@ internal static class UndisturbedRun
         new CheckpointStore(Path.Combine(stateFolder, "checkpoints"), keep: 1).Whole(_ => { }).FirstOrDefault()
         ?? throw new DemoException($"no whole checkpoint in {stateFolder}");
 
-    private static async Task FillAsync(IDatabase redis, IEnumerable<AofEntry> entries)
+    /// <summary>Adds entries to their streams, under the ids they have.</summary>
+    public static async Task FillAsync(IDatabase redis, IEnumerable<AofEntry> entries)
     {
         foreach (var chunk in entries.Chunk(Pipelined))
         {

@@ -18,12 +18,22 @@ var status = new Option<FileInfo?>("--status") { Description = "File to which th
 var frozenAfter = new Option<double?>("--frozen-after-seconds") { Description = "Keep the version that is live so many seconds after the first record as a frozen comparison." };
 var untilIdle = new Option<double?>("--until-idle-seconds") { Description = "Stop when the stream has been silent for so many seconds." };
 var acceptLoss = new Option<bool>("--accept-loss") { Description = "Go on from the newest whole checkpoint although the streams no longer hold all that came after it." };
+var lease = new Option<double>("--lease-seconds")
+{
+    Description = "Another Distiller may take the model when this one has not been heard of for so many seconds, 0.5 to 3600.",
+    DefaultValueFactory = _ => ModelOwner.DefaultLease.TotalSeconds,
+};
+lease.Validators.Add(r =>
+{
+    if (!r.Errors.Any() && r.GetValueOrDefault<double>() is var seconds && !(seconds >= 0.5 && seconds <= 3600))
+        r.AddError("--lease-seconds must be from 0.5 to 3600");
+});
 NotNegative(frozenAfter);
 NotNegative(untilIdle);
 
 var root = new RootCommand("Trains a student on a stream of teacher logits and publishes its versions.")
 {
-    config, schema, student, redis, repository, state, status, frozenAfter, untilIdle, acceptLoss,
+    config, schema, student, redis, repository, state, status, frozenAfter, untilIdle, acceptLoss, lease,
 };
 root.Add(KdServing.Distiller.Losses.LossesCommand.Create());
 root.Add(KdServing.Distiller.Methods.PresetsCommand.Create());
@@ -53,6 +63,7 @@ async Task<int> RunAsync(ParseResult arguments, CancellationToken stop)
             arguments.GetValue(frozenAfter), arguments.GetValue(untilIdle))
         {
             AcceptLoss = arguments.GetValue(acceptLoss),
+            Lease = TimeSpan.FromSeconds(arguments.GetValue(lease)),
         };
         NativeLibraries.Require(settings.Threads);
         RequireFolder(options.RepositoryFolder, "--repository");

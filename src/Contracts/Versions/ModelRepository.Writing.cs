@@ -143,7 +143,7 @@ public sealed partial class ModelRepository
             Directory.Delete(stale, recursive: true);
         if (Directory.Exists(final))
             throw new IOException($"version {version} of {model} is already published");
-        var staging = Path.Combine(parent, StagingPrefix + version.ToString(CultureInfo.InvariantCulture));
+        var staging = Path.Combine(parent, StagingPrefix + version.ToString(CultureInfo.InvariantCulture) + StagingMark);
         Directory.CreateDirectory(staging);
         try
         {

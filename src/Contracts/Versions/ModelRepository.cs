@@ -24,6 +24,9 @@ public sealed partial class ModelRepository(string root)
     /// <summary>Refuses to read versions not signed by a key it trusts; null: signatures are not looked at.</summary>
     public VersionVerifier? Verifier { get; init; }
 
+    /// <summary>Tells this publisher's hidden folders from those of one that it has followed and that may wake up in the middle of a file.</summary>
+    public string StagingMark { get; init; } = "";
+
     public string Folder(string model, long version) =>
         Path.Combine(Root, Identifier.Require(model, "model"), version.ToString(CultureInfo.InvariantCulture));
 

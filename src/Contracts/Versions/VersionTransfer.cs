@@ -11,7 +11,8 @@ namespace KdServing.Contracts;
 /// the chunks of every file), written after its chunks; <c>kd:{model}:transfers</c> lists them by number. Everything expires;
 /// what a version still rests on is kept alive by the next one.
 /// </remarks>
-public sealed class VersionTransfer(IDatabase redis, string model, TransferPolicy policy)
+/// <param name="clock">Null: the system's.</param>
+public sealed class VersionTransfer(IDatabase redis, string model, TransferPolicy policy, TimeProvider? clock = null)
 {
     private const string ManifestField = "manifest";
     private const string SignatureField = "signature";
@@ -19,7 +20,8 @@ public sealed class VersionTransfer(IDatabase redis, string model, TransferPolic
     private const string FilePrefix = "file:";
     private const int HashDigits = 64;
     private readonly string prefix = $"kd:{Identifier.Require(model, "model")}";
-    private DateTime keptAliveAt = DateTime.MinValue;
+    private readonly TimeProvider clock = clock ?? TimeProvider.System;
+    private long? keptAliveAt;
 
     /// <summary>Versions that can be fetched, ascending.</summary>
     /// <exception cref="RedisException">Redis is away.</exception>
@@ -138,9 +140,10 @@ public sealed class VersionTransfer(IDatabase redis, string model, TransferPolic
     // Often enough that nothing a live version rests on expires, seldom enough that a refresh does not pay for a base's thousand chunks.
     private void KeepAlive(IReadOnlyList<VersionManifest> chain)
     {
-        if (DateTime.UtcNow - keptAliveAt < policy.Expiry / 3)
+        // Not by the wall clock: one set back would let a live version expire.
+        if (keptAliveAt is { } at && clock.GetElapsedTime(at) < policy.Expiry / 3)
             return;
-        keptAliveAt = DateTime.UtcNow;
+        keptAliveAt = clock.GetTimestamp();
         foreach (var link in chain)
         {
             redis.KeyExpire(VersionKey(link.Version), policy.Expiry);

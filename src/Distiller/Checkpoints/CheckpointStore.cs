@@ -21,6 +21,9 @@ public sealed class CheckpointStore(string folder, int keep, Action<string>? atS
     private const string StagingPrefix = ".staging-";
     private const string DamagedPrefix = ".damaged-";
 
+    // An owner that slept past its lease and wakes up while it writes must not write into its successor's.
+    private readonly string mark = Guid.NewGuid().ToString("N");
+
     public string Folder { get; } = Path.GetFullPath(folder);
 
     /// <summary>There is a checkpoint, whole or not.</summary>
@@ -42,7 +45,7 @@ public sealed class CheckpointStore(string folder, int keep, Action<string>? atS
         foreach (var stale in Directory.EnumerateDirectories(Folder, StagingPrefix + "*"))
             Directory.Delete(stale, recursive: true);
         var number = Numbers().LastOrDefault() + 1;
-        var staging = Path.Combine(Folder, $"{StagingPrefix}{number}");
+        var staging = Path.Combine(Folder, $"{StagingPrefix}{number}-{mark}");
         Directory.CreateDirectory(staging);
         try
         {

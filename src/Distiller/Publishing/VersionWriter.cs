@@ -31,14 +31,15 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
     public void Restore(PublicationState state, IReadOnlyList<int[]> pendingRows) => (State, pending) = (state, [.. pendingRows]);
 
     /// <summary>Begins anew after what the repository holds: the next version is a base.</summary>
-    public void Rebase(long newestVersion) => Restore(State with { NewestVersion = newestVersion, BaseVersion = 0, PublishedSinceBase = 0 }, []);
+    public void Rebase(long newestVersion) => Restore(new(newestVersion, 0, 0,
+        Math.Max(State.NewestCreatedAtMs, repository.TryManifest(model, newestVersion)?.CreatedAtMs ?? 0)), []);
 
-    /// <summary>What the next version is to be.</summary>
+    /// <summary>What the next version is to be. It is younger than the one before it, whatever the clock has been set to: servers tell a replay by number and date.</summary>
     public VersionPlan Plan(long createdAtMs, long epoch = 0, VersionLineage? lineage = null)
     {
         var version = State.NewestVersion + 1;
         var isBase = State.BaseVersion == 0 || policy.IsBaseDue(State.PublishedSinceBase);
-        return new(version, isBase, isBase ? version : State.BaseVersion, isBase ? 0 : State.NewestVersion, createdAtMs, epoch, lineage);
+        return new(version, isBase, isBase ? version : State.BaseVersion, isBase ? 0 : State.NewestVersion, Math.Max(createdAtMs, State.NewestCreatedAtMs + 1), epoch, lineage);
     }
 
     /// <summary>Checks the draft against the trainer's logits and publishes it: whole, or not at all. After what the repository holds, dated now.</summary>
@@ -102,7 +103,7 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
 
     private VersionManifest Compare(VersionManifest there, VersionDraft draft, VersionPlan plan)
     {
-        var folder = Path.Combine(repository.Root, model, $".staging-again-{plan.Version}");
+        var folder = Path.Combine(repository.Root, model, $".staging-again-{plan.Version}{repository.StagingMark}");
         try
         {
             Directory.CreateDirectory(folder);

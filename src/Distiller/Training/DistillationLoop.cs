@@ -45,7 +45,7 @@ public sealed class DistillationLoop : IDisposable
         var model = config.Model!;
         var readers = Sources(redis, schema, config);
         announcements = new(redis, model);
-        owner = new(redis, model);
+        owner = new(redis, model, options.Lease);
         stream = new(readers, options.Redis);
         journal = new(redis, model, owner, stream);
         backlog = new(readers);
@@ -53,11 +53,12 @@ public sealed class DistillationLoop : IDisposable
         var repository = new ModelRepository(options.RepositoryFolder)
         {
             Signer = refresh.SigningKey is { } key ? VersionSigner.FromFile(key, "refresh.signing_key") : null,
+            StagingMark = $"-{Guid.NewGuid():N}",
         };
         var weights = new PublishedWeights(Path.Combine(options.StateFolder, "published"), repository, model, schema, studentConfig);
         trainer = new(schema, studentConfig, config, [.. readers.Select(r => r.StreamKey)], new(repository, model, config.Refresh), options.FrozenAfterSeconds);
         publisher = new(schema, model, config.Gate, repository, weights, journal, owner, stream,
-            refresh.Transfer is { } transfer ? new(redis, model, transfer.ToPolicy("refresh.transfer")) : null, options.AtStep);
+            refresh.Transfer is { } transfer ? new(redis, model, transfer.ToPolicy("refresh.transfer"), options.Clock) : null, options.Clock, options.AtStep);
         checkpointing = new(new(Path.Combine(options.StateFolder, "checkpoints"), config.Checkpoint.Keep, options.AtStep), config.Checkpoint, schema, model);
         recovery = new(trainer, checkpointing, journal, owner, stream, publisher, weights, repository, model, options.StateFolder, options.AcceptLoss);
         status = new(options.StatusFile, trainer, meter, backlog, owner, recovery);
@@ -78,7 +79,7 @@ public sealed class DistillationLoop : IDisposable
     {
         status.Write("waiting");
         await owner.TakeAsync(stream, recovery.NewestEpoch, stop);
-        await recovery.RunAsync(stop);
+        await owner.KeepAsync(recovery.RunAsync, stop);
         var progress = trainer.Progress;
         status.Acknowledged = progress.Counters;
         learnedAtRefresh = progress.Counters.Learned;
@@ -157,7 +158,7 @@ public sealed class DistillationLoop : IDisposable
             return;
         learnedAtRefresh = trainer.Progress.Counters.Learned;
         meter.BeginRefresh();
-        var plan = trainer.Writer.Plan(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), owner.Epoch,
+        var plan = trainer.Writer.Plan(options.Clock.GetUtcNow().ToUnixTimeMilliseconds(), owner.Epoch,
             new(journal.Life, trainer.Progress.Batches, journal.Sequence + 1, trainer.Configuration));
         await DecideAsync(new() { Epoch = owner.Epoch, Life = journal.Life, Draft = plan }, stop);
         publisher.Begin(trainer, plan, known: null, stop);

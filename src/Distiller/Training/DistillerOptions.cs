@@ -13,6 +13,12 @@ public sealed record DistillerOptions(string Redis, string RepositoryFolder, str
     /// <summary>Go on from the newest whole checkpoint although the streams no longer hold all that came after it.</summary>
     public bool AcceptLoss { get; init; }
 
+    /// <summary>For how long the model stays this Distiller's when it is no longer heard of.</summary>
+    public TimeSpan Lease { get; init; } = ModelOwner.DefaultLease;
+
+    /// <summary>Dates versions, and tells how old the one in service is.</summary>
+    public TimeProvider Clock { get; init; } = TimeProvider.System;
+
     /// <summary>Told before each step that a crash could fall between, on the thread of that step; the kill test ends the run there. Null in production.</summary>
     public Action<string>? AtStep { get; init; }
 }

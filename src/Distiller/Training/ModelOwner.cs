@@ -5,17 +5,22 @@ using StackExchange.Redis;
 
 namespace KdServing.Distiller.Training;
 
-/// <summary>At most one Distiller trains a model: a lease in Redis, renewed every other second, with a fencing epoch.</summary>
+/// <summary>At most one Distiller trains a model: a lease in Redis, renewed long before it ends, with a fencing epoch.</summary>
 /// <remarks>
 /// The lease holds <c>host/pid/token</c>. A predecessor on this host whose process is gone is replaced at once, so that a restart after
 /// a crash does not wait; any other holder is waited for until its lease ends. Each change of owner raises the epoch. Whatever an
 /// owner does to the model's streams goes through <see cref="FencedAsync"/>, which Redis carries out only for the newest epoch: an
 /// owner that slept past its lease can wake up at any instruction and still change nothing.
 /// </remarks>
-public sealed class ModelOwner(IDatabase redis, string model)
+/// <param name="lease">Null: <see cref="DefaultLease"/>.</param>
+public sealed class ModelOwner(IDatabase redis, string model, TimeSpan? lease = null)
 {
-    private const int LeaseMs = 15_000;
-    private const int RenewMs = 2_000;
+    /// <summary>Longer than a collection, a swapped-out page or a slow disk takes; as long a successor on another machine waits.</summary>
+    public static readonly TimeSpan DefaultLease = TimeSpan.FromSeconds(15);
+
+    // With the default: every other second, and a look at another's lease twice a second.
+    private const double RenewShare = 2.0 / 15;
+    private const double LookShare = 1.0 / 30;
     private const string Fenced = "FENCED";
     private const string NoEpoch = "NOEPOCH";
 
@@ -50,6 +55,7 @@ public sealed class ModelOwner(IDatabase redis, string model)
 
     private readonly StreamKeys keys = new(model);
     private readonly string self = $"{Environment.MachineName}/{Environment.ProcessId}/{Guid.NewGuid():N}";
+    private readonly long leaseMs = (long)(lease ?? DefaultLease).TotalMilliseconds;
     private Task<string>? renewing;
     private long renewedAtMs;
 
@@ -74,8 +80,30 @@ public sealed class ModelOwner(IDatabase redis, string model)
             if (IsGone(holder))
                 continue;
             DistillerLog.WarnSometimes("owner", $"model '{model}' is being trained by {holder}; waiting until it stops");
-            await Task.Delay(500, stop);
+            await Task.Delay(TimeSpan.FromMilliseconds(leaseMs * LookShare), stop);
         }
+    }
+
+    /// <summary>Renews the lease while something runs that takes longer than it lasts.</summary>
+    /// <param name="work">Told to stop when the lease is lost.</param>
+    /// <exception cref="OwnershipLostException">Another Distiller has taken the model; the work has ended.</exception>
+    public async Task KeepAsync(Func<CancellationToken, Task> work, CancellationToken stop)
+    {
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        // It computes for long between two awaits: not on this thread.
+        var working = Task.Run(() => work(end.Token), CancellationToken.None);
+        try
+        {
+            while (await Task.WhenAny(working, Task.Delay(TimeSpan.FromMilliseconds(leaseMs * LookShare), CancellationToken.None)) != working)
+                Renew();
+        }
+        catch (OwnershipLostException)
+        {
+            await end.CancelAsync();
+            await working.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            throw;
+        }
+        await working;
     }
 
     /// <summary>Renews the lease when due, beside the training.</summary>
@@ -89,7 +117,7 @@ public sealed class ModelOwner(IDatabase redis, string model)
                 throw Lost(renewing.Result);
             renewing = null;
         }
-        if (renewing is null && Environment.TickCount64 - renewedAtMs >= RenewMs)
+        if (renewing is null && Environment.TickCount64 - renewedAtMs >= leaseMs * RenewShare)
         {
             renewedAtMs = Environment.TickCount64;
             renewing = RenewAsync();
@@ -144,7 +172,7 @@ public sealed class ModelOwner(IDatabase redis, string model)
 
     private async Task<(string Holder, long Epoch)> ClaimAsync(string replacing, long held)
     {
-        var reply = (RedisResult[])(await redis.ExecuteAsync("EVAL", Claim, 2, keys.Owner, keys.Epoch, self, replacing, LeaseMs, Text(Epoch), Text(held)))!;
+        var reply = (RedisResult[])(await redis.ExecuteAsync("EVAL", Claim, 2, keys.Owner, keys.Epoch, self, replacing, leaseMs, Text(Epoch), Text(held)))!;
         return ((string)reply[0]!, long.Parse((string)reply[1]!, CultureInfo.InvariantCulture));
     }
 

@@ -11,13 +11,16 @@ namespace KdServing.Distiller.Training;
 /// check run on another thread.
 /// </remarks>
 /// <param name="transfer">Offers versions through Redis too; null: servers share the repository's folder.</param>
+/// <param name="clock">Tells how old the version in service is.</param>
 /// <param name="atStep">Told before each step that a crash could fall between; null in production.</param>
 public sealed class VersionPublisher(FeatureSchema schema, string model, GatePolicy policy, ModelRepository repository, PublishedWeights weights,
-    Journal journal, ModelOwner owner, LogitStream stream, VersionTransfer? transfer, Action<string>? atStep = null)
+    Journal journal, ModelOwner owner, LogitStream stream, VersionTransfer? transfer, TimeProvider clock, Action<string>? atStep = null)
 {
     private const int GateChunkRecords = 64;
 
     private Task<Result>? running;
+    private bool isReplay;
+    private (long Version, long At) published;
 
     /// <summary>How a refresh ended.</summary>
     /// <param name="Published">The version as the trainer remembers it; null when held or failed.</param>
@@ -33,7 +36,8 @@ public sealed class VersionPublisher(FeatureSchema schema, string model, GatePol
         var (draft, candidate) = trainer.Draft(plan);
         var (incumbent, state) = (trainer.Cohort.Published.Newest, trainer.Writer.State);
         var (heldOut, frozen) = (trainer.GateSet.Records.ToArray(), trainer.Cohort.Published.Frozen?.Version ?? 0);
-        double? ageSeconds = incumbent is null ? null : (plan.CreatedAtMs - state.NewestCreatedAtMs) / 1000.0;
+        double? ageSeconds = incumbent is null ? null : AgeSeconds(incumbent.Version, plan.CreatedAtMs - state.NewestCreatedAtMs);
+        isReplay = known is not null;
         running = Task.Run(async () =>
         {
             Result? result = null;
@@ -62,8 +66,14 @@ public sealed class VersionPublisher(FeatureSchema schema, string model, GatePol
             return null;
         var result = running.GetAwaiter().GetResult();
         running = null;
+        if (result.Published is { } version && !isReplay)
+            published = (version.Version, clock.GetTimestamp());
         return result;
     }
+
+    // The wall clock may be set meanwhile; it counts only for a version of before this process.
+    private double AgeSeconds(long version, long byDatesMs) =>
+        version == published.Version ? clock.GetElapsedTime(published.At).TotalSeconds : byDatesMs / 1000.0;
 
     /// <summary>Waits for the refresh in progress.</summary>
     public Task FinishAsync() => running ?? Task.CompletedTask;

@@ -1,13 +1,27 @@
+using System.Diagnostics;
+
 namespace KdServing.Serving.Models;
 
 /// <summary>How long anybody waits for an answer: looked at between the steps of scoring, so that expired work is not done.</summary>
-/// <param name="Deadline">UTC; <see cref="DateTime.MaxValue"/> for none.</param>
-public readonly record struct CallBudget(DateTime Deadline, CancellationToken Cancellation)
+public readonly record struct CallBudget
 {
+    // Of Stopwatch; null: no deadline.
+    private readonly long? endsAt;
+
+    /// <param name="deadline">UTC; <see cref="DateTime.MaxValue"/> for none. Read once, now: a clock that is set during the call neither spends its time nor adds to it.</param>
+    public CallBudget(DateTime deadline, CancellationToken cancellation)
+    {
+        Cancellation = cancellation;
+        if (deadline != DateTime.MaxValue)
+            endsAt = Stopwatch.GetTimestamp() + (long)Math.Min((deadline - DateTime.UtcNow).TotalSeconds * Stopwatch.Frequency, long.MaxValue / 2.0);
+    }
+
     public static CallBudget Unlimited => new(DateTime.MaxValue, CancellationToken.None);
 
+    public CancellationToken Cancellation { get; }
+
     /// <summary>Milliseconds until the deadline; infinite without one.</summary>
-    public double RemainingMs => Deadline == DateTime.MaxValue ? double.PositiveInfinity : (Deadline - DateTime.UtcNow).TotalMilliseconds;
+    public double RemainingMs => endsAt is { } end ? (end - Stopwatch.GetTimestamp()) * 1000.0 / Stopwatch.Frequency : double.PositiveInfinity;
 
     /// <summary>True when nobody waits any more.</summary>
     public bool IsSpent => Cancellation.IsCancellationRequested || (Deadline != DateTime.MaxValue && DateTime.UtcNow >= Deadline);
@@ -17,7 +31,7 @@ public readonly record struct CallBudget(DateTime Deadline, CancellationToken Ca
     public void ThrowIfSpent()
     {
         // The deadline first: a transport cancels the call when the deadline passes, and the cause is what is told.
-        if (Deadline != DateTime.MaxValue && DateTime.UtcNow >= Deadline)
+        if (RemainingMs <= 0)
             throw new TimeoutException("the deadline has passed");
         Cancellation.ThrowIfCancellationRequested();
     }

@@ -44,6 +44,25 @@ public sealed class ModelRepositoryTests : IDisposable
         Assert.Equal("graph"u8.ToArray(), repository.ReadVerified(manifest, "head.onnx"));
     }
 
+    // A publisher that slept between two files wakes up while its successor writes the same version: nothing of it gets in there.
+    [Fact]
+    public void Two_publishers_of_one_version_do_not_share_a_folder()
+    {
+        var (sleeper, successor) = (new ModelRepository(folder.Path) { StagingMark = "-a" }, new ModelRepository(folder.Path) { StagingMark = "-b" });
+
+        Assert.ThrowsAny<IOException>(() => sleeper.Publish("news", 1, own =>
+        {
+            successor.Publish("news", 1, staging =>
+            {
+                File.WriteAllText(Path.Combine(staging, "head.onnx"), "the successor's");
+                Assert.ThrowsAny<IOException>(() => File.WriteAllText(Path.Combine(own, "head.onnx"), "the sleeper's"));
+            }, files => SampleManifest.Base(1, files));
+            File.WriteAllText(Path.Combine(own, "head.onnx"), "the sleeper's");
+        }, files => SampleManifest.Base(1, files)));
+
+        Assert.Equal("the successor's"u8.ToArray(), repository.ReadVerified(repository.Manifest("news", 1), "head.onnx"));
+    }
+
     [Theory]
     [InlineData(Step.BeforeWriting)]
     [InlineData(Step.AfterOneFile)]

@@ -95,6 +95,23 @@ public sealed class VersionWriterTests : IDisposable
         Assert.Equal((2, VersionKind.Base), (manifest.Version, manifest.Kind));
     }
 
+    // A clock that was set back must not date a version before the one it follows: servers tell a replay by number and date.
+    [Fact]
+    public void A_version_is_younger_than_the_one_before_it_whatever_the_clock_says()
+    {
+        using var sample = new SampleStudent("mlp", schema: OneTargetNoLive);
+        var writer = new VersionWriter(repository, Model, new RefreshPolicy());
+        var first = Publish(writer, sample, 2);
+        var hourBack = first.CreatedAtMs - 3_600_000;
+
+        Assert.Equal(first.CreatedAtMs + 1, writer.Plan(hourBack).CreatedAtMs);
+        Assert.Equal(first.CreatedAtMs + 5000, writer.Plan(first.CreatedAtMs + 5000).CreatedAtMs);
+        // Another process knows it from the repository alone.
+        var restarted = new VersionWriter(repository, Model, new RefreshPolicy());
+        restarted.Rebase(first.Version);
+        Assert.Equal(first.CreatedAtMs + 1, restarted.Plan(hourBack).CreatedAtMs);
+    }
+
     [Fact]
     public void Rows_of_a_draft_that_was_held_are_in_the_next_delta()
     {

@@ -90,6 +90,24 @@ public sealed class TransferTests : IDisposable
         Assert.Equal([1], own.Versions(SampleStudent.Model));
     }
 
+    // A wall clock set back by an hour once let a base expire under the deltas that rest on it.
+    [Fact]
+    public void What_a_version_rests_on_is_kept_alive_whatever_the_clock_is_set_to()
+    {
+        var clock = new SetClock();
+        var offering = new VersionTransfer(redis.Database, SampleStudent.Model, new(), clock);
+        offering.Offer(published, sample.Publish(published));
+        var key = $"kd:{SampleStudent.Model}:transfer:1";
+        redis.Database.KeyExpire(key, TimeSpan.FromMinutes(1));
+
+        clock.SetBack(TimeSpan.FromHours(1));
+        clock.Pass(TimeSpan.FromMinutes(59));
+        sample.Learn(2);
+        offering.Offer(published, sample.Publish(published));
+
+        Assert.True(redis.Database.KeyTimeToLive(key) > TimeSpan.FromMinutes(30));
+    }
+
     [Fact]
     public void Memory_in_redis_is_bounded_and_given_back()
     {
@@ -108,6 +126,22 @@ public sealed class TransferTests : IDisposable
         Assert.Throws<ContractException>(() => transfer.Offer(published, third));
         Assert.Equal([1], transfer.Versions());
         transfer.Fetch(1, new(folder["own"]));
+    }
+
+    private sealed class SetClock : TimeProvider
+    {
+        private DateTimeOffset now = DateTimeOffset.UnixEpoch.AddYears(50);
+        private TimeSpan passed;
+
+        public void SetBack(TimeSpan by) => now -= by;
+
+        public void Pass(TimeSpan time) => (now, passed) = (now + time, passed + time);
+
+        public override DateTimeOffset GetUtcNow() => now;
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override long GetTimestamp() => passed.Ticks;
     }
 
     private void Offer() => transfer.Offer(published, sample.Publish(published));
