@@ -16,7 +16,7 @@ internal sealed class SlopeMeasurement(SlopeServer server, IReadOnlyList<int> si
 
     public IReadOnlyList<SlopeRow> Rows { get; private set; } = [];
 
-    public SlopeFloor Floor { get; private set; } = new(double.NaN, double.NaN);
+    public SlopeFloor Floor { get; private set; } = new(double.NaN, double.NaN, double.NaN);
 
     /// <param name="done">Told the share of the work that is done.</param>
     public async Task RunAsync(int rounds, Action<double> done, CancellationToken stop)
@@ -36,7 +36,7 @@ internal sealed class SlopeMeasurement(SlopeServer server, IReadOnlyList<int> si
             }
             done((round + 1.0) / (WarmRounds + rounds));
         }
-        Floor = new(peaks.SgemmGflops, peaks.ReadGBs);
+        Floor = new(peaks.SgemmGflops, peaks.PeakGflops, peaks.ReadGBs);
         Rows = [.. SlopePath.All(server).Select(path => SlopeRow.Of(path.Name, [.. cells.Where(c => c.Path.Name == path.Name).OrderBy(c => c.N).Select(c => (c.N, Median.Of(c.Us)))]))];
     }
 

@@ -81,7 +81,7 @@ public sealed class RefusedVersionTests : IAsyncLifetime
         await RequireRefusalAsync("version 4 computed a score that is not finite", Head(g => Scale(g, float.PositiveInfinity)));
         await RequireRefusalAsync("golden.pb: holds no case", f => Write(f, StudentSignature.GoldenFile, []));
         await RequireRefusalAsync("golden.pb: is not a golden batch", f => Write(f, StudentSignature.GoldenFile, [0xFF, 0xFF]));
-        await RequireRefusalAsync("every value must be finite", f => SetLastValue(f, float.NaN));
+        await RequireRefusalAsync("rows.bin: table 'seen_before' holds NaN in row", f => SetLastValue(f, float.NaN));
         await RequireRefusalAsync("rows.bin: is cut short", f => Write(f, StudentSignature.RowsFile, File.ReadAllBytes(Path.Combine(f, StudentSignature.RowsFile))[..^64]));
         await RequireNextGoodVersionAsync(9);
     }
