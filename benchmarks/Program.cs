@@ -7,6 +7,8 @@ using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using KdServing.Benchmarks;
 using KdServing.Benchmarks.Catalog;
 using KdServing.Benchmarks.Peers;
+using KdServing.Benchmarks.Refreshes;
+using KdServing.Benchmarks.Slopes;
 using KdServing.Benchmarks.Swaps;
 
 switch (args)
@@ -19,6 +21,8 @@ switch (args)
         return await new RootCommand("Benchmarks.") { CatalogCommand.Create(), CatalogQualityCommand.Create() }.Parse(args).InvokeAsync();
     case [SwapMemoryCommand.Verb, ..]:
         return await new RootCommand("Benchmarks.") { SwapMemoryCommand.Create() }.Parse(args).InvokeAsync();
+    case [RefreshCommand.Verb or SlopeCommand.Verb, ..]:
+        return await new RootCommand("Benchmarks.") { RefreshCommand.Create(), SlopeCommand.Create() }.Parse(args).InvokeAsync();
     case [NoopServer.Verb, var port]:
         await NoopServer.RunAsync(int.Parse(port, CultureInfo.InvariantCulture));
         return 0;

@@ -17,8 +17,6 @@ public sealed class ReferenceStudent : IDisposable
     private const int Features = 10;
     private const int Width = 16;
     private const int Buckets = 100_000;
-    private const int First = 128;
-    private const int Second = 64;
 
     private readonly InferenceRuntime runtime = InferenceRuntime.Open(InferenceDevice.Cpu);
     private readonly ScoringBufferPool pool = new();
@@ -32,10 +30,7 @@ public sealed class ReferenceStudent : IDisposable
         var features = string.Join(',', Enumerable.Range(0, 2 * Features).Select(i =>
             $$"""{ "name": "f{{i}}", "side": "{{(i < Features ? "user" : "item")}}", "kind": "hash", "buckets": {{Buckets}}, "dim": {{Width}} }"""));
         Schema = FeatureSchema.Parse($$"""{ "name": "reference", "targets": ["click"], "features": [{{features}}] }""");
-        var random = new Random(1);
-        var signature = new StudentSignature("mlp", Features * Width, Features * Width, 0, First, First, Schema.Targets);
-        dense = new DenseMlp(signature, Layer(random, Features * Width, First, true), Layer(random, Features * Width, First, false), null,
-            [Layer(random, First, Second, true)], Layer(random, Second, 1, true));
+        dense = RandomLayers.ReferenceMlp(new(1), Features * Width, Features * Width, Schema.Targets);
         var repository = new ModelRepository(Folder);
         writer = new(repository, Model, new());
         tables = [.. Schema.Tables.Select((t, i) => new EmbeddingTable(t, (ulong)i, 0.1f))];
@@ -96,12 +91,5 @@ public sealed class ReferenceStudent : IDisposable
         using var draft = VersionDraft.Take(Schema, tables, dense, golden,
             new(new Dictionary<string, string>(), 0, new Dictionary<string, long>(), 0, new Dictionary<string, double>()));
         writer.Publish(draft);
-    }
-
-    private static DenseLayer Layer(Random random, int inputs, int outputs, bool bias)
-    {
-        var scale = (float)(1 / Math.Sqrt(inputs));
-        float[] Values(int count) => [.. Enumerable.Range(0, count).Select(_ => (random.NextSingle() * 2 - 1) * scale)];
-        return new(Values(inputs * outputs), bias ? Values(outputs) : null, inputs, outputs);
     }
 }

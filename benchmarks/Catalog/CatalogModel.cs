@@ -16,8 +16,6 @@ internal sealed class CatalogModel : IDisposable
     private const string Model = "catalog";
     private const int Width = 16;
     private const int Buckets = 100_000;
-    private const int First = 128;
-    private const int Second = 64;
 
     private readonly string folder = Directory.CreateTempSubdirectory("kd-bench-").FullName;
     private readonly InferenceRuntime runtime = InferenceRuntime.Open(InferenceDevice.Cpu);
@@ -34,9 +32,7 @@ internal sealed class CatalogModel : IDisposable
             $$"""{ "name": "f{{i}}", "side": "{{(i < ItemFeatures ? "user" : "item")}}", "kind": "hash", "buckets": {{Buckets}}, "dim": {{Width}} }"""));
         Schema = FeatureSchema.Parse($$"""{ "name": "catalog", "targets": ["click"], "features": [{{features}}] }""");
         tables = [.. Schema.Tables.Select((t, i) => new EmbeddingTable(t, (ulong)i, 0.1f))];
-        var signature = new StudentSignature("mlp", ItemFeatures * Width, ItemFeatures * Width, 0, First, First, Schema.Targets);
-        dense = new(signature, Layer(ItemFeatures * Width, First, true), Layer(ItemFeatures * Width, First, false), null,
-            [Layer(First, Second, true)], Layer(Second, 1, true));
+        dense = RandomLayers.ReferenceMlp(random, ItemFeatures * Width, ItemFeatures * Width, Schema.Targets);
         var repository = new ModelRepository(folder);
         writer = new(repository, Model, new());
         loader = new(repository, runtime, pool, new(), TimeSpan.FromSeconds(1));
@@ -45,12 +41,12 @@ internal sealed class CatalogModel : IDisposable
     public FeatureSchema Schema { get; }
 
     /// <summary>Changes every dense weight of the item's side, as a refresh does by default.</summary>
-    public void LearnDense() => dense = dense with { Item = Layer(ItemFeatures * Width, First, false) };
+    public void LearnDense() => dense = dense with { Item = RandomLayers.Layer(random, dense.Item.Inputs, dense.Item.Outputs, bias: false) };
 
     /// <summary>Changes some rows of every item table and the layers after the encoder, as a refresh with a frozen item tower does.</summary>
     public void LearnRows(int rowsPerTable)
     {
-        dense = dense with { Output = Layer(Second, 1, true) };
+        dense = dense with { Output = RandomLayers.Layer(random, dense.Output.Inputs, dense.Output.Outputs, bias: true) };
         foreach (var table in tables.Skip(ItemFeatures))
         {
             for (var i = 0; i < rowsPerTable; i++)
@@ -70,13 +66,16 @@ internal sealed class CatalogModel : IDisposable
     }
 
     /// <summary>Items <paramref name="first"/> to <paramref name="first"/> + <paramref name="count"/>.</summary>
-    public ItemBatch Items(int first, int count)
+    public ItemBatch Items(int first, int count) => Items(Schema, first, count);
+
+    /// <inheritdoc cref="Items(int, int)"/>
+    public static ItemBatch Items(FeatureSchema schema, int first, int count)
     {
         var ids = Enumerable.Range(first, count).Select(i => (long)i).ToArray();
         return new()
         {
             Put = { ids },
-            Features = { Schema.Item.Features.Select((f, k) => new Column { Name = f.Name, Ints = new() { Value = { ids.Select(i => i * ItemFeatures + k) } } }) },
+            Features = { schema.Item.Features.Select((f, k) => new Column { Name = f.Name, Ints = new() { Value = { ids.Select(i => i * ItemFeatures + k) } } }) },
         };
     }
 
@@ -100,12 +99,5 @@ internal sealed class CatalogModel : IDisposable
         pool.Dispose();
         runtime.Dispose();
         Directory.Delete(folder, recursive: true);
-    }
-
-    private DenseLayer Layer(int inputs, int outputs, bool bias)
-    {
-        var scale = (float)(1 / Math.Sqrt(inputs));
-        float[] Values(int count) => [.. Enumerable.Range(0, count).Select(_ => (random.NextSingle() * 2 - 1) * scale)];
-        return new(Values(inputs * outputs), bias ? Values(outputs) : null, inputs, outputs);
     }
 }

@@ -119,7 +119,7 @@ internal static class TrainingComparison
             }
         }
         Console.Error.WriteLine();
-        var report = new VocabularyReport(vocabulary, Median(ours), theirs.ToDictionary(t => $"pytorch {t.Key.Optimizer}, {t.Key.Threads} thread(s)", t => Median(t.Value)));
+        var report = new VocabularyReport(vocabulary, Median.Of(ours), theirs.ToDictionary(t => $"pytorch {t.Key.Optimizer}, {t.Key.Threads} thread(s)", t => Median.Of(t.Value)));
         var best = report.PytorchMs.MinBy(t => t.Value);
         Console.WriteLine($"{vocabulary,12:N0} buckets: ours {report.OursMs,6:F2} ms a step ({workload.Config.BatchRecords / report.OursMs * 1e3:N0} impressions/s, 1 thread)");
         foreach (var (name, ms) in report.PytorchMs)
@@ -138,16 +138,10 @@ internal static class TrainingComparison
             learner.ScoreAndLearn(batches[s % batches.Count], logits);
             times[s] = Stopwatch.GetElapsedTime(begin).TotalMilliseconds;
         }
-        return Median(times[(steps / 5)..]);
+        return Median.Of(times[(steps / 5)..]);
     }
 
     private static int[] Numbers(string list) => [.. list.Split(',').Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
-
-    private static double Median(IEnumerable<double> values)
-    {
-        double[] sorted = [.. values.Order()];
-        return sorted[sorted.Length / 2];
-    }
 
     private static JsonElement PyTorch(string root, string folder, string python, int threads, string arguments)
     {

@@ -111,7 +111,7 @@ internal sealed class RepositoryWatch : IAsyncDisposable
     {
         var manifest = repository.Manifest(model, version);
         foreach (var file in manifest.Files.Keys)
-            repository.ReadVerified(manifest, file);
+            repository.Verify(manifest, file);
         return manifest;
     }
 

@@ -31,7 +31,7 @@ internal sealed class VersionStorm : IDisposable
         var schema = FeatureSchema.Parse(System.Text.Encoding.UTF8.GetString(repository.ReadVerified(newest, StudentSignature.SchemaFile)));
         tables = [.. schema.Tables.Select(t => new EmbeddingTable(t))];
         foreach (var link in repository.Chain(newest))
-            RowsFile.Apply(repository.ReadVerified(link, StudentSignature.RowsFile), tables);
+            repository.ReadVerified(link, StudentSignature.RowsFile, s => RowsFile.Apply(s, tables, requireFinite: true));
     }
 
     /// <summary>Versions published so far.</summary>

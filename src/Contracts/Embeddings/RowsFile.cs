@@ -13,6 +13,11 @@ namespace KdServing.Contracts;
 /// </remarks>
 public static class RowsFile
 {
+    private const int Alignment = 64;
+
+    // What is hashed is still in the second-level cache when it is looked at and copied.
+    private const int ChunkBytes = 256 * 1024;
+
     private static readonly byte[] Magic = "KDROWS1\0"u8.ToArray();
 
     /// <summary>Writes, of each table, all rows (<paramref name="rows"/> null) or the given ones.</summary>
@@ -34,7 +39,7 @@ public static class RowsFile
             if (!all)
                 writer.Write(MemoryMarshal.AsBytes<int>(rows![t]));
             writer.Flush();
-            while (stream.Position % 64 != 0)
+            while (stream.Position % Alignment != 0)
                 stream.WriteByte(0);
             for (var i = 0; i < (all ? table.Rows : rows![t].Length); i++)
                 stream.Write(MemoryMarshal.AsBytes(table[all ? i : rows![t][i]]));
@@ -42,79 +47,87 @@ public static class RowsFile
         writer.Flush();
     }
 
-    /// <summary>Writes the rows of a verified buffer into the tables.</summary>
+    /// <summary>Writes the rows of a file into the tables, in pieces: what it takes beside the tables does not grow with the file.</summary>
+    /// <param name="file">At its beginning; its length is known.</param>
+    /// <param name="requireFinite">Refuse rows that hold NaN or an infinity.</param>
     /// <returns>Rows applied.</returns>
-    /// <exception cref="ContractException">The buffer is cut short, or is not of these tables.</exception>
-    public static long Apply(ReadOnlySpan<byte> file, IReadOnlyList<EmbeddingTable> tables)
+    /// <exception cref="ContractException">The file is cut short, is not of these tables, or holds what is not finite; the tables have some of its rows then.</exception>
+    public static long Apply(Stream file, IReadOnlyList<EmbeddingTable> tables, bool requireFinite) => Apply(file, tables, requireFinite, ChunkBytes);
+
+    internal static long Apply(Stream file, IReadOnlyList<EmbeddingTable> tables, bool requireFinite, int chunkBytes)
     {
-        var cursor = new Cursor(file);
-        if (!cursor.Take(Magic.Length).SequenceEqual(Magic))
-            throw new ContractException("rows.bin", "does not begin with its magic number");
-        if (cursor.Int32() != tables.Count)
+        var reader = new RowsReader(file, tables.Select(t => t.Width * sizeof(float)).Append(chunkBytes).Max());
+        RequireMagic(reader);
+        if (reader.Int32() != tables.Count)
             throw new ContractException("rows.bin", "has another number of tables than the schema");
         var applied = 0L;
         foreach (var table in tables)
-        {
-            var name = Encoding.UTF8.GetString(cursor.Take(cursor.Int32()));
-            var (rows, width, count) = (cursor.Int32(), cursor.Int32(), cursor.Int32());
-            if (name != table.Shape.Name || rows != table.Rows || width != table.Width)
-                throw new ContractException("rows.bin", $"table '{table.Shape.Name}' is stored with another name or shape");
-            if (count < 0 || count > rows)
-                throw new ContractException("rows.bin", $"table '{name}' holds {count} of {rows} rows");
-            var numbers = count == rows ? default : MemoryMarshal.Cast<byte, int>(cursor.Take((long)count * sizeof(int)));
-            cursor.Align(64);
-            for (var i = 0; i < count; i++)
-            {
-                var row = numbers.IsEmpty ? i : numbers[i];
-                if ((uint)row >= (uint)rows)
-                    throw new ContractException("rows.bin", $"table '{name}' names row {row} of {rows}");
-                MemoryMarshal.Cast<byte, float>(cursor.Take(width * sizeof(float))).CopyTo(table.Writable(row));
-            }
-            applied += count;
-        }
-        if (!cursor.IsAtEnd)
+            applied += Apply(reader, table, requireFinite);
+        if (!reader.IsAtEnd)
             throw new ContractException("rows.bin", "goes on after its last table");
         return applied;
     }
 
-    /// <summary>Rows a verified buffer holds, without reading them.</summary>
-    /// <exception cref="ContractException">The buffer is cut short.</exception>
-    public static long Count(ReadOnlySpan<byte> file)
+    private static int Apply(RowsReader reader, EmbeddingTable table, bool requireFinite)
     {
-        var cursor = new Cursor(file);
-        cursor.Take(Magic.Length);
-        var total = 0L;
-        for (var tables = cursor.Int32(); tables > 0; tables--)
+        var header = TableHeader.Read(reader);
+        var (name, rows, width, count) = header;
+        if (name != table.Shape.Name || rows != table.Rows || width != table.Width)
+            throw new ContractException("rows.bin", $"table '{table.Shape.Name}' is stored with another name or shape");
+        if (count < 0 || count > rows)
+            throw new ContractException("rows.bin", $"table '{name}' holds {count} of {rows} rows");
+        var numbers = header.IsWhole ? null : reader.Int32s(count);
+        foreach (var row in numbers ?? [])
         {
-            cursor.Take(cursor.Int32());
-            var (rows, width, count) = (cursor.Int32(), cursor.Int32(), cursor.Int32());
-            if (count != rows)
-                cursor.Take((long)count * sizeof(int));
-            cursor.Align(64);
-            cursor.Take((long)count * width * sizeof(float));
-            total += count;
+            if ((uint)row >= (uint)rows)
+                throw new ContractException("rows.bin", $"table '{name}' names row {row} of {rows}");
+        }
+        reader.Align(Alignment);
+        for (var i = 0; i < count;)
+        {
+            var values = reader.Rows(count - i, width);
+            if (requireFinite && FiniteValues.IndexOfFault(values) is >= 0 and var fault)
+                throw new ContractException("rows.bin", $"table '{name}' holds {values[fault]} in row {numbers?[i + fault / width] ?? i + fault / width}; every value must be finite");
+            if (numbers is null)
+                table.Write(i, values);
+            for (var at = 0; numbers is not null && at < values.Length; at += width)
+                values.Slice(at, width).CopyTo(table.Writable(numbers[i + at / width]));
+            i += values.Length / width;
+        }
+        return count;
+    }
+
+    /// <summary>Rows a file holds; reads no more than it must.</summary>
+    /// <exception cref="ContractException">The file is cut short.</exception>
+    public static long Count(Stream file)
+    {
+        var reader = new RowsReader(file, ChunkBytes);
+        RequireMagic(reader);
+        var total = 0L;
+        for (var tables = reader.Int32(); tables > 0; tables--)
+        {
+            var header = TableHeader.Read(reader);
+            if (!header.IsWhole)
+                reader.Skip((long)header.Count * sizeof(int));
+            reader.Align(Alignment);
+            reader.Skip((long)header.Count * header.Width * sizeof(float));
+            total += header.Count;
         }
         return total;
     }
 
-    private ref struct Cursor(ReadOnlySpan<byte> file)
+    private static void RequireMagic(RowsReader reader)
     {
-        private readonly ReadOnlySpan<byte> file = file;
-        private int position;
+        if (!reader.Take(Magic.Length).SequenceEqual(Magic))
+            throw new ContractException("rows.bin", "does not begin with its magic number");
+    }
 
-        public int Int32() => MemoryMarshal.Read<int>(Take(sizeof(int)));
+    private readonly record struct TableHeader(string Name, int Rows, int Width, int Count)
+    {
+        /// <summary>All rows are there, and their numbers are not.</summary>
+        public bool IsWhole => Count == Rows;
 
-        public readonly bool IsAtEnd => position == file.Length;
-
-        public ReadOnlySpan<byte> Take(long bytes)
-        {
-            if (bytes < 0 || bytes > file.Length - position)
-                throw new ContractException("rows.bin", "is cut short");
-            var taken = file.Slice(position, (int)bytes);
-            position += (int)bytes;
-            return taken;
-        }
-
-        public void Align(int bytes) => Take((bytes - position % bytes) % bytes);
+        public static TableHeader Read(RowsReader reader) =>
+            new(Encoding.UTF8.GetString(reader.Take(reader.Int32())), reader.Int32(), reader.Int32(), reader.Int32());
     }
 }

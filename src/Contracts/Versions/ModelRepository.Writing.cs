@@ -102,7 +102,7 @@ public sealed partial class ModelRepository
         var manifest = Manifest(model, version);
         RequireNothingElse(manifest);
         foreach (var file in manifest.Files.Keys)
-            ReadVerified(manifest, file);
+            Verify(manifest, file);
         var (bytes, signature) = SealedManifest(model, version);
         if (signature is not null)
             return false;

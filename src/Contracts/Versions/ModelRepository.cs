@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text.Json;
 
 namespace KdServing.Contracts;
@@ -90,20 +89,6 @@ public sealed partial class ModelRepository(string root)
         }
     }
 
-    /// <summary>Reads a file once and verifies that buffer: what is checked is what is used.</summary>
-    /// <exception cref="ContractException">Missing, or not the bytes the manifest names.</exception>
-    public byte[] ReadVerified(VersionManifest manifest, string file)
-    {
-        if (!manifest.Files.TryGetValue(file, out var expected))
-            throw new ContractException($"manifest.files.{file}", $"is missing in version {manifest.Version}");
-        var bytes = ReadFile(manifest.Model, manifest.Version, file, expected.Bytes);
-        if (bytes.Length != expected.Bytes)
-            throw new ContractException(file, $"of version {manifest.Version} has {bytes.Length} bytes, the manifest says {expected.Bytes}");
-        if (!Convert.ToHexStringLower(SHA256.HashData(bytes)).Equals(expected.Sha256, StringComparison.Ordinal))
-            throw new ContractException(file, $"of version {manifest.Version} does not have the SHA-256 of the manifest");
-        return bytes;
-    }
-
     /// <summary>Base first, then the deltas up to this version.</summary>
     /// <exception cref="ContractException">A link is missing or does not fit.</exception>
     public IReadOnlyList<VersionManifest> Chain(VersionManifest manifest)
@@ -148,20 +133,4 @@ public sealed partial class ModelRepository(string root)
             : null;
 
     private static string Printable(string name) => new([.. name.Take(64).Select(c => char.IsControl(c) ? '?' : c)]);
-
-    private byte[] ReadFile(string model, long version, string file, long maxBytes)
-    {
-        try
-        {
-            return RegularFile.Read(Path.Combine(Folder(model, version), file), maxBytes);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new ContractException(file, $"of version {version} of '{model}' is missing");
-        }
-        catch (ContractException e)
-        {
-            throw new ContractException(file, $"of version {version} {e.Reason}");
-        }
-    }
 }

@@ -14,34 +14,41 @@ internal static partial class RegularFile
     // O_NOFOLLOW has another number on ARM; see fcntl.h of either.
     private static readonly int NoFollow = RuntimeInformation.ProcessArchitecture is Architecture.Arm64 or Architecture.Arm ? 0x8000 : 0x20000;
 
-    /// <param name="maxBytes">A longer file is refused before it is read.</param>
-    /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="ContractException">A link, a pipe, a device, or longer than <paramref name="maxBytes"/>.</exception>
-    /// <exception cref="IOException">The disk refuses.</exception>
+    /// <inheritdoc cref="Open(string, long, out long)"/>
     public static byte[] Read(string path, long maxBytes)
     {
-        var name = Path.GetFileName(path);
-        using var handle = Open(path, name);
-        long length;
-        try
-        {
-            length = RandomAccess.GetLength(handle);
-        }
-        catch (NotSupportedException)
-        {
-            throw new ContractException(name, "is not a plain file");
-        }
-        if (length > Math.Min(maxBytes, Array.MaxLength))
-            throw new ContractException(name, $"has {length} bytes; {maxBytes} at most are read");
+        using var handle = Open(path, Math.Min(maxBytes, Array.MaxLength), out var length);
         var bytes = new byte[length];
         for (var read = 0; read < bytes.Length;)
         {
             var got = RandomAccess.Read(handle, bytes.AsSpan(read), read);
             if (got == 0)
-                throw new IOException($"{name} grew shorter while it was read");
+                throw new IOException($"{Path.GetFileName(path)} grew shorter while it was read");
             read += got;
         }
         return bytes;
+    }
+
+    /// <param name="maxBytes">A longer file is refused before it is read.</param>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="ContractException">A link, a pipe, a device, or longer than <paramref name="maxBytes"/>.</exception>
+    /// <exception cref="IOException">The disk refuses.</exception>
+    public static SafeFileHandle Open(string path, long maxBytes, out long length)
+    {
+        var name = Path.GetFileName(path);
+        var handle = Open(path, name);
+        try
+        {
+            length = RandomAccess.GetLength(handle);
+            return length <= maxBytes ? handle : throw new ContractException(name, $"has {length} bytes; {maxBytes} at most are read");
+        }
+        catch (Exception e)
+        {
+            handle.Dispose();
+            if (e is NotSupportedException)
+                throw new ContractException(name, "is not a plain file");
+            throw;
+        }
     }
 
     private static SafeFileHandle Open(string path, string name)

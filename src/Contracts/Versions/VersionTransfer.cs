@@ -54,7 +54,7 @@ public sealed class VersionTransfer(IDatabase redis, string model, TransferPolic
         var entries = new List<HashEntry> { new(ManifestField, sealedManifest), new(BytesField, bytes) };
         if (signature is not null)
             entries.Add(new(SignatureField, signature));
-        entries.AddRange(files.Select(f => new HashEntry(FilePrefix + f.Key, WriteChunks(repository.ReadVerified(manifest, f.Key)))));
+        entries.AddRange(files.Select(f => new HashEntry(FilePrefix + f.Key, repository.ReadVerified(manifest, f.Key, WriteChunks))));
         // A number that was offered before, by a repository since made anew, must leave nothing behind.
         redis.KeyDelete(VersionKey(manifest.Version));
         redis.HashSet(VersionKey(manifest.Version), [.. entries]);
@@ -94,12 +94,14 @@ public sealed class VersionTransfer(IDatabase redis, string model, TransferPolic
 
     private RedisKey ChunkKey(string hash) => $"{prefix}:chunk:{hash}";
 
-    private string WriteChunks(byte[] file)
+    // Chunks of a file that proves to be damaged are in no version's list; they expire.
+    private string WriteChunks(Stream file)
     {
         var hashes = new List<string>();
-        for (var start = 0; start < file.Length; start += policy.ChunkBytes)
+        var buffer = new byte[policy.ChunkBytes];
+        for (var read = -1; (read = file.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false)) > 0;)
         {
-            var chunk = file.AsSpan(start, Math.Min(policy.ChunkBytes, file.Length - start)).ToArray();
+            var chunk = buffer.AsSpan(0, read).ToArray();
             var hash = Convert.ToHexStringLower(SHA256.HashData(chunk));
             if (!redis.KeyExpire(ChunkKey(hash), policy.Expiry))
                 redis.StringSet(ChunkKey(hash), chunk, policy.Expiry);

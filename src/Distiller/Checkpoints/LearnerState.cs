@@ -60,7 +60,9 @@ public sealed class LearnerState : IDisposable
             }
             else
             {
-                RowsFile.Apply(File.ReadAllBytes(chain[link].Rows), [.. learner.NamedTables.Select(t => t.Table)]);
+                // As it was: a checkpoint is the state, whatever became of it.
+                using var rows = File.OpenRead(chain[link].Rows);
+                RowsFile.Apply(rows, [.. learner.NamedTables.Select(t => t.Table)], requireFinite: false);
             }
             if (link == chain.Count - 1)
                 RestoreDense(file, learner);

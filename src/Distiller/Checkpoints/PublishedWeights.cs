@@ -40,7 +40,7 @@ public sealed class PublishedWeights(string folder, ModelRepository repository, 
             using var student = Student.Create(config, schema, 0);
             DenseTensors.Restore(file, student);
             foreach (var link in repository.Chain(repository.Manifest(model, version)))
-                RowsFile.Apply(repository.ReadVerified(link, StudentSignature.RowsFile), tables);
+                repository.ReadVerified(link, StudentSignature.RowsFile, s => RowsFile.Apply(s, tables, requireFinite: true));
             return new(version, student.ToDense(), tables);
         }
         catch (Exception e) when (e is ContractException or IOException or UnauthorizedAccessException)

@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using System.Security.Cryptography;
 using System.Text;
 using Google.Protobuf;
@@ -182,8 +181,7 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
             for (var i = 0; i < count; i++)
             {
                 var row = isBase ? i : pending[t][i];
-                // NaN propagates through the maximum.
-                if (!float.IsFinite(TensorPrimitives.MaxMagnitude(tables[t][row])))
+                if (FiniteValues.IndexOfFault(tables[t][row]) >= 0)
                     throw new ParityException($"row {row} of table '{tables[t].Shape.Name}' holds a value that is not finite");
             }
         }

@@ -73,6 +73,6 @@ internal static class VersionComparison
         if (older.BaseVersion != newer.BaseVersion)
             return -1;
         return repository.Chain(newer).Where(link => link.Version > older.Version)
-            .Sum(link => RowsFile.Count(repository.ReadVerified(link, StudentSignature.RowsFile)));
+            .Sum(link => repository.ReadVerified(link, StudentSignature.RowsFile, RowsFile.Count));
     }
 }

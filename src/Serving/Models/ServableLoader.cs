@@ -152,7 +152,7 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
                 var link = chain[next];
                 if (link.SchemaFingerprint != manifest.SchemaFingerprint)
                     throw new ContractException("manifest.schema_fingerprint", $"of version {link.Version} is not that of version {manifest.Version}, which builds on it");
-                var applied = RowsFile.Apply(repository.ReadVerified(link, StudentSignature.RowsFile), tables);
+                var applied = repository.ReadVerified(link, StudentSignature.RowsFile, s => RowsFile.Apply(s, tables, requireFinite: true));
                 var whole = schema.Tables.Sum(t => (long)t.Rows);
                 if (link.Kind == VersionKind.Base && applied != whole)
                     throw new ContractException(StudentSignature.RowsFile, $"of base {link.Version} holds {applied} of {whole} rows");

@@ -110,7 +110,14 @@ public sealed class VersionShelf(string model, ModelRepository repository, Model
         to.Receive(model, link.Version, manifest, signature, (folder, described) =>
         {
             foreach (var file in described.Files.Keys.Where(f => f != StudentSignature.RankerFile))
-                File.WriteAllBytes(Path.Combine(folder, file), from.ReadVerified(described, file));
+            {
+                from.ReadVerified(described, file, stream =>
+                {
+                    using var copy = File.Create(Path.Combine(folder, file));
+                    stream.CopyTo(copy);
+                    return copy.Length;
+                });
+            }
         });
     }
 

@@ -5,7 +5,7 @@ namespace KdServing.Contracts.Tests.Embeddings;
 
 public sealed class EmbeddingTableTests
 {
-    // Three pages, the last one not full.
+    // Forty pages, the last one not full.
     private static readonly TableShape Shape = new("t", 10_000, 3);
 
     /// <summary>Whatever is written, forked and disposed in whatever order, every table holds what its own history says.</summary>
@@ -34,6 +34,14 @@ public sealed class EmbeddingTableTests
                     Assert.Equal(dirty, table.DirtyRows());
                     Assert.Equal(dirty, table.TakeDirtyRows());
                     dirty.Clear();
+                    break;
+                case 3:
+                    // Ends within a page, covers one or several, or ends with the table.
+                    var (first, count) = (random.Next(8) * 1400, random.Next(3) * 2600);
+                    count = Math.Min(count, Shape.Rows - first);
+                    Array.Fill(values, -step, first, count);
+                    dirty.UnionWith(Enumerable.Range(first, count));
+                    table.Write(first, Enumerable.Repeat((float)-step, count * Shape.Width).ToArray());
                     break;
                 default:
                     // Few distinct rows, so that pages are shared and copied again and again.
@@ -81,6 +89,9 @@ public sealed class EmbeddingTableTests
         Assert.Throws<ArgumentOutOfRangeException>(() => table[Shape.Rows].Length);
         Assert.Throws<ArgumentOutOfRangeException>(() => table[-1].Length);
         Assert.Throws<ArgumentOutOfRangeException>(() => table.Writable(Shape.Rows).Length);
+        Assert.Throws<ArgumentOutOfRangeException>(() => table.Write(-1, new float[3]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => table.Write(Shape.Rows - 1, new float[6]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => table.Write(0, new float[4]));
     }
 
     [Fact]

@@ -39,7 +39,7 @@ public sealed class HostileBytesTests
         EmbeddingTable[] tables = [.. SampleRecord.Schema.Tables.Select(t => new EmbeddingTable(t, 1, 0.1f))];
         using var stream = new MemoryStream();
         RowsFile.Write(stream, tables, [.. tables.Select(t => new[] { 1, t.Rows - 1 })]);
-        EachMutant(stream.ToArray(), bytes => RowsFile.Apply(bytes, tables));
+        EachMutant(stream.ToArray(), bytes => RowsFile.Apply(new MemoryStream(bytes), tables, requireFinite: true));
         foreach (var table in tables)
             table.Dispose();
     }

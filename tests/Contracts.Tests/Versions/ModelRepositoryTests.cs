@@ -175,6 +175,27 @@ public sealed class ModelRepositoryTests : IDisposable
         }
     }
 
+    // Whether the reader takes all of it or stops early, what it made of other bytes than the manifest's is not handed on.
+    [Fact]
+    public void A_file_read_in_pieces_is_verified_whole()
+    {
+        var manifest = Publish(1);
+        Assert.Equal("grap", repository.ReadVerified(manifest, "head.onnx", s => $"{(char)s.ReadByte()}{(char)s.ReadByte()}{(char)s.ReadByte()}{(char)s.ReadByte()}"));
+        Assert.Equal((7, 0), repository.ReadVerified(manifest, "head.onnx", s => (s.Read(new byte[100], 0, 100), s.Read(new byte[100], 0, 100))));
+        Assert.Equal("is no number", Fault().Reason);
+        repository.Verify(manifest, "head.onnx");
+
+        // Past the four bytes that the reader takes.
+        File.WriteAllText(Path.Combine(repository.Folder("news", 1), "head.onnx"), "graph 2");
+        Assert.Contains("SHA-256", Assert.Throws<ContractException>(() => repository.ReadVerified(manifest, "head.onnx", s => s.Read(new byte[4], 0, 4))).Reason);
+        // The reader's complaint would blame the publisher for what the disk did.
+        Assert.Contains("SHA-256", Fault().Reason);
+        Assert.Contains("SHA-256", Assert.Throws<ContractException>(() => repository.Verify(manifest, "head.onnx")).Reason);
+
+        ContractException Fault() => Assert.Throws<ContractException>(() =>
+            repository.ReadVerified(manifest, "head.onnx", s => s.ReadByte() == '1' ? 1 : throw new ContractException("head.onnx", "is no number")));
+    }
+
     [Fact]
     public void A_cut_missing_or_unlisted_file_is_found()
     {

@@ -230,7 +230,7 @@ public sealed class VersionWriterTests : IDisposable
     {
         var rows = new Rows([.. sample.Schema.Tables.Select(t => new EmbeddingTable(t))]);
         foreach (var manifest in chain)
-            RowsFile.Apply(repository.ReadVerified(manifest, StudentSignature.RowsFile), rows.Tables);
+            repository.ReadVerified(manifest, StudentSignature.RowsFile, s => RowsFile.Apply(s, rows.Tables, requireFinite: true));
         return rows;
     }
 

@@ -50,7 +50,7 @@ internal static class RepositoryVersions
         var damaged = 0;
         foreach (var (file, description) in manifest.Files)
         {
-            var intact = IsIntact(() => repository.ReadVerified(manifest, file));
+            var intact = IsIntact(() => repository.Verify(manifest, file));
             damaged += intact ? 0 : 1;
             output.WriteLine($"  {(intact ? "file         " : "DAMAGED FILE ")}{file} {description.Bytes} bytes");
         }

@@ -51,7 +51,7 @@ internal static class SigningCommands
             var manifest = repository.Manifest(model, version);
             repository.RequireNothingElse(manifest);
             foreach (var file in manifest.Files.Keys)
-                repository.ReadVerified(manifest, file);
+                repository.Verify(manifest, file);
             output.WriteLine($"{model} version {version} good");
             return true;
         }
