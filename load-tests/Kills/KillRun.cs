@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.Json;
 using KdServing.Contracts;
+using KdServing.Distiller.Checkpoints;
 using KdServing.Distiller.Students;
 using KdServing.Distiller.Training;
 using StackExchange.Redis;
@@ -110,10 +111,13 @@ internal sealed class KillRun(IConnectionMultiplexer connection, string endpoint
                 stream.Poisoned, (long)await redis.ExecuteAsync("XLEN", new StreamKeys(model).DeadLetters), stream.Repeats, ours.GetProperty("repeats").GetInt64()),
             Versions = new(seen.Count, changed, seen.Count == 0 ? 0 : seen.Keys.Max() - seen.Count),
             WeightsEqualUnkilledRun = weights == expected,
+            CalibrationEqualUnkilledRun = Calibration(folder) == Calibration(other),
             WeightsSha256 = weights,
             Seconds = Math.Round(clock.Elapsed.TotalSeconds, 1),
         };
     }
+
+    private static string Calibration(string home) => Newest(home)!.Files[Checkpointing.CalibrationFile].Sha256;
 
     private static JsonElement Status(string home)
     {
@@ -122,8 +126,9 @@ internal sealed class KillRun(IConnectionMultiplexer connection, string endpoint
     }
 
     // Entries gone past as the newest checkpoint knows them; more may be journaled, hence the reserve.
-    private static long Learned(string home) =>
-        new Distiller.Checkpoints.CheckpointStore(Path.Combine(home, "state", "checkpoints"), keep: 1).Newest?.Counters.Examined ?? 0;
+    private static long Learned(string home) => Newest(home)?.Counters.Examined ?? 0;
+
+    private static CheckpointManifest? Newest(string home) => new CheckpointStore(Path.Combine(home, "state", "checkpoints"), keep: 1).Newest;
 
     /// <summary>Ends a life before its n-th step.</summary>
     private sealed class Death(int steps)
