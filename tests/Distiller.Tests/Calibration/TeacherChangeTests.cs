@@ -26,17 +26,18 @@ public sealed class TeacherChangeTests(RedisServer redis) : IClassFixture<RedisS
     [Fact]
     public async Task Scores_do_not_jump_with_the_teacher_s_version()
     {
-        var jumps = new Dictionary<bool, double>();
+        var (jumps, stretches) = (new Dictionary<bool, double>(), new Dictionary<bool, double>());
         foreach (var enabled in (bool[])[true, false])
         {
             await redis.Database.KeyDeleteAsync([Keys.Logits, Keys.Journal]);
             var home = folder[enabled ? "on" : "off"];
             await WriteAsync(0, Change);
             await RunAsync(home, enabled);
-            var before = MeanScore(home);
+            var before = Scores(home);
             await WriteAsync(Change, 1600);
             var status = await RunAsync(home, enabled);
-            jumps[enabled] = MeanScore(home) - before;
+            var after = Scores(home);
+            (jumps[enabled], stretches[enabled]) = (after.Mean - before.Mean, after.Spread / before.Spread);
 
             var kept = status.GetProperty("teacher_calibration").EnumerateArray().ToList();
             Assert.Equal([1, 2], kept.Select(v => v.GetProperty("version").GetInt64()));
@@ -51,7 +52,9 @@ public sealed class TeacherChangeTests(RedisServer redis) : IClassFixture<RedisS
         }
 
         Assert.InRange(Math.Abs(jumps[true]), 0, 0.1);
-        Assert.True(jumps[false] > 0.3, $"without calibration the mean logit moved by {jumps[false]:0.000}, with it by {jumps[true]:0.000}");
+        Assert.InRange(stretches[true], 0.9, 1.1);
+        Assert.True(jumps[false] > 0.25 && stretches[false] > 1.5,
+            $"without calibration the mean logit moved by {jumps[false]:0.000} and the spread {stretches[false]:0.00}-fold, with it by {jumps[true]:0.000} and {stretches[true]:0.00}-fold");
     }
 
     // Stopped in the middle of the new version's window, against a run that never stopped.
@@ -115,8 +118,8 @@ public sealed class TeacherChangeTests(RedisServer redis) : IClassFixture<RedisS
           "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "ranker/click" } ] }
         """);
 
-    // Mean logit of impressions that are never learned, by the weights of the newest checkpoint: those of the last version.
-    private double MeanScore(string home)
+    // Logits of impressions that are never learned, by the weights of the newest checkpoint: those of the last version.
+    private (double Mean, double Spread) Scores(string home)
     {
         var shape = StudentConfig.Parse(Student);
         var config = Config(enabled: true);
@@ -127,7 +130,7 @@ public sealed class TeacherChangeTests(RedisServer redis) : IClassFixture<RedisS
             batch.Add(Impressions.Record(r));
         var logits = new float[batch.Candidates];
         learner.Score(batch, logits);
-        return logits.Average();
+        return (logits.Average(), Math.Sqrt(logits.Average(l => l * l) - Math.Pow(logits.Average(), 2)));
     }
 
     private static string Checkpoint(string home, string file) =>
