@@ -62,6 +62,7 @@ internal sealed class KillRun(IConnectionMultiplexer connection, string endpoint
         var config = DistillerConfig.Parse($$"""
             { "model": "{{model}}", "shards": {{shards}}, "batch_records": {{BatchRecords}}, "idle_seconds": 1e9,
               "refresh": { "seconds": null, "records": 60, "base_every": 5 }, "checkpoint": { "every_seconds": 0.03, "full_every": 4 },
+              "teacher_calibration": { "window_records": 400, "glide_records": 5000 },
               "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "{{KillRecords.Teacher}}/click" } ] }
             """);
         var student = StudentConfig.Parse("""{ "family": "mlp", "first_layer": 16, "hidden": [8] }""");

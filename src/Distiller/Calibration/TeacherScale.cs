@@ -9,8 +9,7 @@ internal sealed class TeacherScale(string name, TeacherCalibrationConfig config)
     // In order of arrival; a version that comes again after it was forgotten counts as new.
     private readonly List<VersionScale> versions = [];
 
-    // Of the logits as they are learned, whichever version they are of.
-    private LogitMoments learned;
+    private LearnedLogits learned;
 
     public IReadOnlyList<VersionScale> Versions => versions;
 
@@ -48,7 +47,7 @@ internal sealed class TeacherScale(string name, TeacherCalibrationConfig config)
         if (Moments(logits, origins) is not var (mean, square))
             return;
         var (scale, bias) = Map(version);
-        learned = learned.With(scale * mean + bias, scale * scale * square + 2 * scale * bias * mean + bias * bias, 1 - 1.0 / config.WindowRecords);
+        learned = learned.With(scale * mean + bias, scale * scale * square + 2 * scale * bias * mean + bias * bias, config);
     }
 
     /// <summary>Notes what labels say of a version's jump, if they have something to judge.</summary>
@@ -75,7 +74,7 @@ internal sealed class TeacherScale(string name, TeacherCalibrationConfig config)
 
     public void Restore(BinaryReader reader)
     {
-        learned = LogitMoments.Restore(reader);
+        learned = LearnedLogits.Restore(reader);
         versions.Clear();
         for (var left = reader.ReadInt32(); left > 0; left--)
             versions.Add(VersionScale.Restore(reader));
@@ -93,7 +92,7 @@ internal sealed class TeacherScale(string name, TeacherCalibrationConfig config)
 
     private void Announce(VersionScale scale)
     {
-        var (before, own, map) = (scale.Before, scale.Own, scale.Map);
+        var (before, own, map) = (scale.Before.Moments, scale.Own, scale.Map);
         DistillerLog.WarnSometimes($"jump {name}", FormattableString.Invariant($"{name}: version {scale.Version} speaks on another scale, after {own.Records:0} records mean {own.Mean:0.###} and spread ")
             + FormattableString.Invariant($"{own.Spread:0.###}, learned so far {before.Mean:0.###} and {before.Spread:0.###}; ")
             + (config.Enabled ? FormattableString.Invariant($"taken as {map.Scale:0.####} · logit {map.Bias:+ 0.####;- 0.####}") : "teacher_calibration.enabled is false: the scores will follow"));

@@ -3,39 +3,34 @@ namespace KdServing.Distiller.Calibration;
 /// <summary>Whether a new version of a teacher speaks on another scale than what was learned just before, and the map that takes it back.</summary>
 public static class VersionJump
 {
-    // Below them, errors of moments mean nothing.
-    private const int MinRecordsBefore = 32;
     private const int MinRecords = 8;
+    private const int MinMoves = 4;
 
-    // Standard errors. Looked at after every batch of every version, on records that resemble their neighbours.
+    // Moves by chance of so many times their usual size are not believed. Few moves make a bad measure: Student's tails, roughly.
     private const double Sure = 4;
 
     // A teacher whose logits shrank further than so is broken, not rescaled.
     private const double MaxScale = 20;
 
-    /// <summary>The map under which mean and spread are as before; null when they are, within tolerance and certainty, under the one inherited.</summary>
+    /// <summary>The map under which mean and spread are as before; null when under the one inherited they are no further off than they move anyway.</summary>
     /// <param name="before">Logits as they were learned before the version came.</param>
     /// <param name="own">The version's, as the stream brings them.</param>
     /// <param name="inherited">How the version before was taken.</param>
-    /// <param name="tolerance">In logits.</param>
-    public static LogitMap? Find(LogitMoments before, LogitMoments own, LogitMap inherited, double tolerance)
+    public static LogitMap? Find(LearnedLogits before, LogitMoments own, LogitMap inherited, TeacherCalibrationConfig config)
     {
-        if (before.Records < MinRecordsBefore || own.Records < MinRecords)
+        var (moments, moves) = before;
+        if (own.Records < MinRecords || moves.Count < MinMoves)
             return null;
+        // Fewer records than a block move further by chance; more than a block hardly less, for moves add up.
+        var sure = Sure * (1 + MinMoves / moves.Count) * Math.Sqrt(Math.Max(1, config.BlockRecords / own.Records));
         var scale = inherited.Scale;
-        var hasSpread = own.Spread > 0 && before.Spread > 0;
-        // A few records may be alike by chance: they are taken to differ as much among themselves as those before.
-        var alike = Math.Sqrt(before.Records / own.Records);
-        var isScaled = hasSpread
-            && IsSure(scale * own.Spread - before.Spread, Math.Max(scale * own.SpreadError, alike * before.SpreadError), before.SpreadError, tolerance);
-        var isShifted = IsSure(inherited.Of(own.Mean) - before.Mean, Math.Max(scale * own.MeanError, alike * before.MeanError), before.MeanError, tolerance);
+        var isScaled = own.Spread > 0 && moments.Spread > 0
+            && Math.Abs(scale * own.Spread - moments.Spread) > Math.Max(config.Tolerance, sure * moves.OfSpread);
+        var isShifted = Math.Abs(inherited.Of(own.Mean) - moments.Mean) > Math.Max(config.Tolerance, sure * moves.OfMean);
         if (!isScaled && !isShifted)
             return null;
         if (isScaled)
-            scale = Math.Clamp(before.Spread / own.Spread, 1 / MaxScale, MaxScale);
-        return new(scale, before.Mean - scale * own.Mean);
+            scale = Math.Clamp(moments.Spread / own.Spread, 1 / MaxScale, MaxScale);
+        return new(scale, moments.Mean - scale * own.Mean);
     }
-
-    private static bool IsSure(double change, double error, double otherError, double tolerance) =>
-        Math.Abs(change) > Math.Max(tolerance, Sure * Math.Sqrt(error * error + otherError * otherError));
 }

@@ -10,7 +10,7 @@ internal sealed class VersionScale
 
     /// <param name="before">Logits as they were learned when the version came.</param>
     /// <param name="inherited">How the version before was taken then.</param>
-    public VersionScale(long version, LogitMoments before, Correction inherited) =>
+    public VersionScale(long version, LearnedLogits before, Correction inherited) =>
         (Version, Before, this.inherited, Correction) = (version, before, inherited, inherited);
 
     public long Version { get; }
@@ -24,7 +24,7 @@ internal sealed class VersionScale
     /// <summary>Of the logits as the stream brought them, over the window.</summary>
     public LogitMoments Own => own;
 
-    public LogitMoments Before { get; }
+    public LearnedLogits Before { get; }
 
     /// <summary>Notes one record's logits.</summary>
     public void Observe(double mean, double square, int windowRecords)
@@ -39,7 +39,7 @@ internal sealed class VersionScale
     /// <returns>True when a jump was found that had not been found before.</returns>
     public bool Fit(TeacherCalibrationConfig config)
     {
-        if (VersionJump.Find(Before, own, inherited.Map, config.Tolerance) is not { } matched)
+        if (VersionJump.Find(Before, own, inherited.Map, config) is not { } matched)
         {
             if (hasJumped)
                 (hasJumped, Correction) = (false, inherited);
@@ -80,7 +80,7 @@ internal sealed class VersionScale
         Correction.Save(writer);
     }
 
-    public static VersionScale Restore(BinaryReader reader) => new(reader.ReadInt64(), LogitMoments.Restore(reader), Correction.Restore(reader))
+    public static VersionScale Restore(BinaryReader reader) => new(reader.ReadInt64(), LearnedLogits.Restore(reader), Correction.Restore(reader))
     {
         own = LogitMoments.Restore(reader),
         hasJumped = reader.ReadBoolean(),

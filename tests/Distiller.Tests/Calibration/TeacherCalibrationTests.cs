@@ -102,7 +102,7 @@ public sealed class TeacherCalibrationTests
     [Fact]
     public void Switched_off_it_tells_jumps_and_changes_nothing()
     {
-        var calibration = Create(new() { Enabled = false });
+        var calibration = Create(new() { Enabled = false, WindowRecords = 500 });
         for (var b = 0; b < 60; b++)
             Learned(calibration, b, Version(1));
 
@@ -134,7 +134,7 @@ public sealed class TeacherCalibrationTests
     }
 
     [Theory]
-    [InlineData("""{ "window_records": 31 }""", "teacher_calibration.window_records")]
+    [InlineData("""{ "window_records": 99 }""", "teacher_calibration.window_records")]
     [InlineData("""{ "tolerance": 0 }""", "teacher_calibration.tolerance")]
     [InlineData("""{ "tolerance": "NaN" }""", "teacher_calibration.tolerance")]
     [InlineData("""{ "glide_records": 0 }""", "teacher_calibration.glide_records")]
@@ -154,7 +154,7 @@ public sealed class TeacherCalibrationTests
 
     private static Speech Version(long version, float scale = 1, float bias = 0) => new(version, scale, bias);
 
-    private static TeacherCalibration Create(TeacherCalibrationConfig? config = null) => new(config ?? new(), new(), Impressions.Schema.Targets);
+    private static TeacherCalibration Create(TeacherCalibrationConfig? config = null) => new(config ?? new() { WindowRecords = 1000 }, new(), Impressions.Schema.Targets);
 
     private static float[] Said(int b, Speech speech) => Batch(b, speech, 0).SoftLabels(0).ToArray();
 
