@@ -4,7 +4,7 @@ namespace KdServing.Distiller.Calibration;
 public readonly record struct LearnedLogits(LogitMoments Moments, LogitMoves Moves)
 {
     public LearnedLogits With(double mean, double square, TeacherCalibrationConfig config) =>
-        new(Moments.With(mean, square, 1 - 1.0 / config.WindowRecords), Moves.With(mean, square, config.BlockRecords));
+        new(Moments.With(mean, square, 1 - 1.0 / config.WindowRecords), Moves.With(mean, square, Moments, config.BlockRecords));
 
     public void Save(BinaryWriter writer)
     {

@@ -1,8 +1,8 @@
 namespace KdServing.Distiller.Calibration;
 
-/// <summary>How far mean and spread of the logits move from one block of records to the next by themselves: the measure of a jump.</summary>
+/// <summary>How far mean and spread of a block of records are off what was learned before it, without any jump: the measure of a jump.</summary>
 /// <remarks>
-/// The method of batch means. Records resemble their neighbours (one session, one hour, one piece of news): the error of a mean that is reckoned
+/// As the method of batch means has it. Records resemble their neighbours (one session, one hour, one piece of news): the error of a mean that is reckoned
 /// from single records is several times too small on real traffic, and every version would seem to jump.
 /// </remarks>
 public readonly record struct LogitMoves
@@ -11,11 +11,7 @@ public readonly record struct LogitMoves
 
     private LogitMoments Block { get; init; }
 
-    private bool HasLast { get; init; }
-
-    private double LastMean { get; init; }
-
-    private double LastSpread { get; init; }
+    private LogitMoments BeforeBlock { get; init; }
 
     private double MeanSquares { get; init; }
 
@@ -31,36 +27,35 @@ public readonly record struct LogitMoves
     public double OfSpread => Math.Sqrt(SpreadSquares / Count);
 
     /// <summary>With one more record.</summary>
-    public LogitMoves With(double mean, double square, int blockRecords)
+    /// <param name="learned">All up to it, without it.</param>
+    public LogitMoves With(double mean, double square, LogitMoments learned, int blockRecords)
     {
-        var block = Block.With(mean, square);
+        var (block, before) = (Block.With(mean, square), Block.Records == 0 ? learned : BeforeBlock);
         if (block.Records < blockRecords)
-            return this with { Block = block };
-        var moved = HasLast
-            ? this with
-            {
-                Count = Fade * Count + 1,
-                MeanSquares = Fade * MeanSquares + Math.Pow(block.Mean - LastMean, 2),
-                SpreadSquares = Fade * SpreadSquares + Math.Pow(block.Spread - LastSpread, 2),
-            }
-            : this;
-        return moved with { Block = default, HasLast = true, LastMean = block.Mean, LastSpread = block.Spread };
+            return this with { Block = block, BeforeBlock = before };
+        if (before.Records < blockRecords / 2.0)
+            return this with { Block = default };
+        return new()
+        {
+            Count = Fade * Count + 1,
+            MeanSquares = Fade * MeanSquares + Math.Pow(block.Mean - before.Mean, 2),
+            SpreadSquares = Fade * SpreadSquares + Math.Pow(block.Spread - before.Spread, 2),
+        };
     }
 
     public void Save(BinaryWriter writer)
     {
         Block.Save(writer);
-        writer.Write(HasLast);
-        foreach (var number in (double[])[LastMean, LastSpread, MeanSquares, SpreadSquares, Count])
-            writer.Write(number);
+        BeforeBlock.Save(writer);
+        writer.Write(MeanSquares);
+        writer.Write(SpreadSquares);
+        writer.Write(Count);
     }
 
     public static LogitMoves Restore(BinaryReader reader) => new()
     {
         Block = LogitMoments.Restore(reader),
-        HasLast = reader.ReadBoolean(),
-        LastMean = reader.ReadDouble(),
-        LastSpread = reader.ReadDouble(),
+        BeforeBlock = LogitMoments.Restore(reader),
         MeanSquares = reader.ReadDouble(),
         SpreadSquares = reader.ReadDouble(),
         Count = reader.ReadDouble(),

@@ -4,7 +4,8 @@ namespace KdServing.Distiller.Calibration;
 public static class VersionJump
 {
     private const int MinRecords = 8;
-    private const int MinMoves = 4;
+    // Of moves that fade, five: 4.5.
+    private const double MinMoves = 4;
 
     // Moves by chance of so many times their usual size are not believed. Few moves make a bad measure: Student's tails, roughly.
     private const double Sure = 4;
