@@ -9,6 +9,7 @@ internal static class KillRecords
 {
     public const string Teacher = "ranker";
     private const int Candidates = 8;
+    private const int RecordsPerVersion = 1000;
 
     public static readonly FeatureSchema Schema = FeatureSchema.Parse("""
         { "name": "kills", "targets": ["click"], "features": [
@@ -25,6 +26,10 @@ internal static class KillRecords
         var prices = items.Select(_ => random.NextSingle()).ToArray();
         var logits = items.Select(i => (user % 2 == i % 2 ? 1.5f : -1.5f) + random.NextSingle()).ToArray();
         var states = logits.Select(t => (byte)(random.NextDouble() < 1 / (1 + Math.Exp(-t)) ? LabelState.Positive : LabelState.Negative)).ToArray();
+        // Every second version of the teacher speaks on another scale: what is remembered of versions must be restored too.
+        var version = r / RecordsPerVersion + 1;
+        if (version % 2 == 0)
+            logits = [.. logits.Select(t => 2 * t + 1)];
         return new()
         {
             RequestId = $"r{r}",
@@ -39,7 +44,7 @@ internal static class KillRecords
                 new Column { Name = "item_id", RawInt64 = Bytes(items) },
                 new Column { Name = "price", RawFloat32 = Bytes(prices) },
             },
-            Outputs = { new TeacherOutput { Teacher = Teacher, TeacherVersion = r / 1000 + 1, Target = "click", Logits = { logits } } },
+            Outputs = { new TeacherOutput { Teacher = Teacher, TeacherVersion = version, Target = "click", Logits = { logits } } },
             Origin = ByteString.CopyFrom([.. Enumerable.Repeat((byte)CandidateOrigin.Exposed, Candidates)]),
             SamplingLogQ = { new float[Candidates] },
             Labels = { new TargetLabels { Target = "click", States = ByteString.CopyFrom(states) } },

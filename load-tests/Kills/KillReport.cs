@@ -19,6 +19,9 @@ internal sealed record KillReport
     [JsonPropertyName("weights_equal_unkilled_run")]
     public required bool WeightsEqualUnkilledRun { get; init; }
 
+    [JsonPropertyName("calibration_equal_unkilled_run")]
+    public required bool CalibrationEqualUnkilledRun { get; init; }
+
     /// <summary>SHA-256 of weights, rows and optimiser state.</summary>
     [JsonPropertyName("weights_sha256")]
     public required string WeightsSha256 { get; init; }
@@ -26,7 +29,7 @@ internal sealed record KillReport
     public required double Seconds { get; init; }
 
     [JsonIgnore]
-    public bool Holds => WeightsEqualUnkilledRun && Versions.Changed == 0 && Versions.Gaps == 0
+    public bool Holds => WeightsEqualUnkilledRun && CalibrationEqualUnkilledRun && Versions.Changed == 0 && Versions.Gaps == 0
         && Records is { Lost: 0, AppliedTwice: 0 } && Records.DeadLettered == Records.Poisoned && Records.Recognised == Records.Repeated;
 }
 

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.Json;
 using KdServing.Contracts;
+using KdServing.Distiller.Checkpoints;
 using KdServing.Distiller.Students;
 using KdServing.Distiller.Training;
 using StackExchange.Redis;
@@ -61,6 +62,7 @@ internal sealed class KillRun(IConnectionMultiplexer connection, string endpoint
         var config = DistillerConfig.Parse($$"""
             { "model": "{{model}}", "shards": {{shards}}, "batch_records": {{BatchRecords}}, "idle_seconds": 1e9,
               "refresh": { "seconds": null, "records": 60, "base_every": 5, "keep_bases": 1000000 }, "checkpoint": { "every_seconds": 0.03, "full_every": 4 },
+              "teacher_calibration": { "window_records": 400, "glide_records": 5000 },
               "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "{{KillRecords.Teacher}}/click" } ] }
             """);
         var student = StudentConfig.Parse("""{ "family": "mlp", "first_layer": 16, "hidden": [8] }""");
@@ -110,10 +112,13 @@ internal sealed class KillRun(IConnectionMultiplexer connection, string endpoint
                 stream.Poisoned, (long)await redis.ExecuteAsync("XLEN", new StreamKeys(model).DeadLetters), stream.Repeats, ours.GetProperty("repeats").GetInt64()),
             Versions = new(seen.Count, changed, seen.Count == 0 ? 0 : seen.Keys.Max() - seen.Count),
             WeightsEqualUnkilledRun = weights == expected,
+            CalibrationEqualUnkilledRun = Calibration(folder) == Calibration(other),
             WeightsSha256 = weights,
             Seconds = Math.Round(clock.Elapsed.TotalSeconds, 1),
         };
     }
+
+    private static string Calibration(string home) => Newest(home)!.Files[Checkpointing.CalibrationFile].Sha256;
 
     private static JsonElement Status(string home)
     {
@@ -122,8 +127,9 @@ internal sealed class KillRun(IConnectionMultiplexer connection, string endpoint
     }
 
     // Entries gone past as the newest checkpoint knows them; more may be journaled, hence the reserve.
-    private static long Learned(string home) =>
-        new Distiller.Checkpoints.CheckpointStore(Path.Combine(home, "state", "checkpoints"), keep: 1).Newest?.Counters.Examined ?? 0;
+    private static long Learned(string home) => Newest(home)?.Counters.Examined ?? 0;
+
+    private static CheckpointManifest? Newest(string home) => new CheckpointStore(Path.Combine(home, "state", "checkpoints"), keep: 1).Newest;
 
     /// <summary>Ends a life before its n-th step.</summary>
     private sealed class Death(int steps)

@@ -90,5 +90,6 @@ internal static class VerifyKillsCommand
         output.WriteLine($"poison     {records.Poisoned} written, {records.DeadLettered} dead letters; repeats {records.Repeated} written, {records.Recognised} recognised");
         output.WriteLine($"versions   {report.Versions.Published} published, {report.Versions.Changed} changed, {report.Versions.Gaps} left out");
         output.WriteLine($"weights    {report.WeightsSha256[..16]}…, {(report.WeightsEqualUnkilledRun ? "equal to" : "DIFFERENT from")} those of the undisturbed run");
+        output.WriteLine($"teacher    what is remembered of its versions is {(report.CalibrationEqualUnkilledRun ? "equal to" : "DIFFERENT from")} that of the undisturbed run");
     }
 }

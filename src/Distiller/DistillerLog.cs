@@ -14,8 +14,21 @@ public static class DistillerLog
 
     public static void Error(string message) => Write(Console.Error, "error", message);
 
-    /// <summary>A warning that may come thousands of times: printed at most once in so many seconds a <paramref name="key"/>, with a count.</summary>
+    /// <summary>A line that may come thousands of times: printed at most once in so many seconds a <paramref name="key"/>, with a count.</summary>
+    public static void InfoSometimes(string key, string message, int seconds = 5)
+    {
+        if (IsDue(key, seconds, ref message))
+            Info(message);
+    }
+
+    /// <summary>A warning that may come thousands of times, likewise.</summary>
     public static void WarnSometimes(string key, string message, int seconds = 5)
+    {
+        if (IsDue(key, seconds, ref message))
+            Warn(message);
+    }
+
+    private static bool IsDue(string key, int seconds, ref string message)
     {
         lock (Gate)
         {
@@ -23,13 +36,13 @@ public static class DistillerLog
             if (Repeated.TryGetValue(key, out var last) && now - last.Ms < seconds * 1000L)
             {
                 Repeated[key] = (last.Ms, last.Held + 1);
-                return;
+                return false;
             }
             Repeated[key] = (now, 0);
             if (last.Held > 0)
                 message += $" ({last.Held} more like it)";
+            return true;
         }
-        Warn(message);
     }
 
     private static void Write(TextWriter writer, string level, string message)

@@ -19,6 +19,7 @@ public sealed class KillTests(RedisServer redis) : IClassFixture<RedisServer>
         Assert.Equal((0, 0), (report.Versions.Changed, report.Versions.Gaps));
         Assert.True(report.Versions.Published > 5);
         Assert.True(report.WeightsEqualUnkilledRun);
+        Assert.True(report.CalibrationEqualUnkilledRun);
         Assert.True(report.Holds);
     }
 }

@@ -70,6 +70,9 @@ public sealed record VersionManifest
     /// <summary>Teacher name → its newest version learned from.</summary>
     public required IReadOnlyDictionary<string, long> TeacherVersions { get; init; }
 
+    /// <summary>The newest versions of each teacher learned from: how their logits were taken, and how good they were. Null: not noted.</summary>
+    public IReadOnlyList<LearnedTeacher>? Teachers { get; init; }
+
     /// <summary>Records learned from since the model began.</summary>
     public required long RecordsLearned { get; init; }
 
@@ -115,6 +118,8 @@ public sealed record VersionManifest
         if (isBase != (manifest.BaseVersion == manifest.Version) || isBase != (manifest.PreviousVersion == 0)
             || (!isBase && (manifest.BaseVersion <= 0 || manifest.PreviousVersion < manifest.BaseVersion || manifest.PreviousVersion >= manifest.Version)))
             throw new ContractException("manifest.base_version", "and previous_version do not fit the kind");
+        foreach (var teacher in manifest.Teachers ?? [])
+            RequirePresent(teacher?.Teacher is null || teacher.Maps is null || teacher.Metrics is null ? null : teacher, "teachers' teacher, maps or metrics");
         foreach (var (key, id) in manifest.Position)
         {
             if (!StreamId.TryParse(id, out _))

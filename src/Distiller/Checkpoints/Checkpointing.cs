@@ -15,6 +15,7 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
 {
     public const string StudentFile = "student.safetensors";
     public const string StudentRowsFile = "student.rows";
+    public const string CalibrationFile = "teacher_calibration.bin";
     private const string LabelsOnlyFile = "labels_only.safetensors";
     private const string LabelsOnlyRowsFile = "labels_only.rows";
     private const string EvaluationFile = "evaluation.bin";
@@ -55,8 +56,9 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
         Add(trainer.Cohort.Student, StudentFile, StudentRowsFile, student);
         if (trainer.Cohort.LabelsOnly is { } labelsOnly)
             Add(labelsOnly, LabelsOnlyFile, LabelsOnlyRowsFile, twin!);
-        var evaluated = trainer.Cohort.Evaluation.Save();
+        var (evaluated, calibrated) = (trainer.Cohort.Evaluation.Save(), trainer.Cohort.Calibration.Save());
         files[EvaluationFile] = stream => stream.Write(evaluated);
+        files[CalibrationFile] = stream => stream.Write(calibrated);
         var (heldOut, recent, unpublished) = (trainer.GateSet.Records.ToArray(), trainer.Recent.ToArray(), trainer.Unpublished());
         files[GateSetFile] = stream => GateSet.Save(heldOut, stream);
         files[RecentFile] = stream => GateSet.Save(recent, stream);
@@ -136,6 +138,9 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
             {
                 throw new ContractException("state", $"checkpoint does not fit student.json ({e.Message}); give --state an empty folder to begin anew");
             }
+            // Not there in a checkpoint of an earlier release: the next version seen is the reference.
+            if (Path.Combine(found.Path, CalibrationFile) is var calibrated && File.Exists(calibrated))
+                trainer.Cohort.Calibration.Restore(File.ReadAllBytes(calibrated));
             RestoreRecords(found.Path, trainer);
         }
         trainer.RestoreChanges();

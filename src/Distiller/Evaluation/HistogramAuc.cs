@@ -2,18 +2,18 @@ namespace KdServing.Distiller.Evaluation;
 
 /// <summary>AUC over a stream of any length in bounded memory: positives and negatives counted in bins of logits.</summary>
 /// <remarks>
-/// Bins are 1/1024 wide from −32 to 32; what lies outside counts in the outermost. Pairs that share a bin count one half, so the
+/// Bins are 1/1024 logit wide unless told otherwise, from −32 to 32; what lies outside counts in the outermost. Pairs that share a bin count one half, so the
 /// value is off by at most <see cref="ErrorBound"/> (half the share of such pairs, at most; their true order is mixed, so in
-/// practice far less). 1 MiB.
+/// practice far less). A kilobyte a bin of a logit: 1 MiB.
 /// </remarks>
-public sealed class HistogramAuc
+/// <param name="binsPerLogit">Bins that a range of 1 is cut into.</param>
+public sealed class HistogramAuc(int binsPerLogit = HistogramAuc.FineBins)
 {
-    private const int BinsPerUnit = 1024;
+    public const int FineBins = 1024;
     private const int HalfRange = 32;
-    private const int Bins = 2 * HalfRange * BinsPerUnit;
 
-    private readonly long[] positives = new long[Bins];
-    private readonly long[] negatives = new long[Bins];
+    private readonly long[] positives = new long[2 * HalfRange * binsPerLogit];
+    private readonly long[] negatives = new long[2 * HalfRange * binsPerLogit];
 
     public long Positives { get; private set; }
 
@@ -27,7 +27,7 @@ public sealed class HistogramAuc
             if (Positives == 0 || Negatives == 0)
                 return null;
             var (wins, below) = (0.0, 0L);
-            for (var b = 0; b < Bins; b++)
+            for (var b = 0; b < positives.Length; b++)
             {
                 wins += positives[b] * (below + negatives[b] / 2.0);
                 below += negatives[b];
@@ -42,7 +42,7 @@ public sealed class HistogramAuc
         get
         {
             var shared = 0.0;
-            for (var b = 0; b < Bins; b++)
+            for (var b = 0; b < positives.Length; b++)
                 shared += (double)positives[b] * negatives[b];
             return shared == 0 ? 0 : shared / 2 / Positives / Negatives;
         }
@@ -50,7 +50,7 @@ public sealed class HistogramAuc
 
     public void Add(float logit, bool isPositive)
     {
-        var bin = Math.Clamp((int)MathF.Floor((Math.Clamp(logit, -HalfRange, HalfRange) + HalfRange) * BinsPerUnit), 0, Bins - 1);
+        var bin = Math.Clamp((int)MathF.Floor((Math.Clamp(logit, -HalfRange, HalfRange) + HalfRange) * binsPerLogit), 0, positives.Length - 1);
         if (isPositive)
         {
             positives[bin]++;
@@ -70,7 +70,7 @@ public sealed class HistogramAuc
         {
             writer.Write7BitEncodedInt(counts.Count(c => c > 0));
             var previous = 0;
-            for (var b = 0; b < Bins; b++)
+            for (var b = 0; b < positives.Length; b++)
             {
                 if (counts[b] == 0)
                     continue;
@@ -95,7 +95,7 @@ public sealed class HistogramAuc
         for (var left = reader.Read7BitEncodedInt(); left > 0; left--)
         {
             b += reader.Read7BitEncodedInt();
-            if ((uint)b >= Bins)
+            if ((uint)b >= counts.Length)
                 throw new InvalidDataException("a histogram of the evaluation state is damaged");
             counts[b] = reader.Read7BitEncodedInt64();
             total += counts[b];

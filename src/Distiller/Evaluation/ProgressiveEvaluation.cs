@@ -20,16 +20,19 @@ namespace KdServing.Distiller.Evaluation;
 /// correction); false: the logit itself.
 /// </param>
 /// <param name="seed">Of the bootstrap; the same for equal results.</param>
-public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, bool correctLogQ, ulong seed = 1)
+/// <param name="versionsKept">Versions of each teacher that have metrics of their own.</param>
+public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, bool correctLogQ, ulong seed = 1, int versionsKept = 4)
 {
-    private const int StateFormat = 2;
+    private const int StateFormat = 3;
+    // Without metrics by teacher's version.
+    private const int OlderFormat = 2;
     private const string LabelsOnlyPair = "student_minus_labels_only";
     private const string FrozenPair = "student_minus_frozen";
     private const string EqualAgePair = "student_latest_minus_labels_only";
 
     private static readonly Scorer[] Scorers = Enum.GetValues<Scorer>();
 
-    private readonly ScorerAccumulator[] accumulators = [.. Scorers.Select(_ => new ScorerAccumulator(correctLogQ))];
+    private readonly ScorerAccumulator[] accumulators = [.. Scorers.Select(_ => new ScorerAccumulator())];
     // The live student is some seconds old, the labels-only twin is not: their difference understates the teacher's worth, the one
     // between the newest weights of both does not.
     private readonly SortedDictionary<string, (Scorer Of, Scorer With, PoissonBootstrap Bootstrap)> differences = new(StringComparer.Ordinal)
@@ -39,7 +42,8 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
         [LabelsOnlyPair] = (Scorer.Student, Scorer.StudentLabelsOnly, new(seed)),
     };
 
-    private readonly double?[] sessionAucs = new double?[Scorers.Length];
+    private readonly TeacherVersionEvaluation byTeacherVersion = new(versionsKept, correctLogQ);
+    private readonly SessionResult?[] results = new SessionResult?[Scorers.Length];
     private byte[] ranked = [];
 
     /// <summary>Records that counted.</summary>
@@ -49,8 +53,9 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
     public long Unscored { get; private set; }
 
     /// <summary>Notes one record.</summary>
+    /// <param name="teachers">Which versions of which teachers scored it; none: it counts for no version's metrics.</param>
     /// <returns>False when it did not count: a required scorer is missing, or gave a logit that is not finite.</returns>
-    public bool Observe(LabelledSession session, ScorerLogits logits)
+    public bool Observe(LabelledSession session, ScorerLogits logits, params IReadOnlyList<TeacherScore> teachers)
     {
         foreach (var scorer in required)
         {
@@ -65,15 +70,19 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
         var teacher = HasScored(logits.Teacher, session) ? logits.Teacher : default;
         foreach (var scorer in Scorers)
         {
-            sessionAucs[(int)scorer] = HasScored(logits[scorer], session)
-                ? accumulators[(int)scorer].Observe(session, states, logits[scorer], scorer == Scorer.Teacher ? default : teacher)
-                : null;
+            results[(int)scorer] = null;
+            if (!HasScored(logits[scorer], session))
+                continue;
+            var result = SessionResult.Of(session, states, logits[scorer], scorer == Scorer.Teacher ? default : teacher, correctLogQ);
+            accumulators[(int)scorer].Add(result, logits[scorer], states);
+            results[(int)scorer] = result;
         }
         foreach (var (of, with, bootstrap) in differences.Values)
         {
-            if (sessionAucs[(int)of] - sessionAucs[(int)with] is { } difference)
+            if (results[(int)of]?.Auc - results[(int)with]?.Auc is { } difference)
                 bootstrap.Add(difference);
         }
+        byTeacherVersion.Observe(session, states, logits, teachers, results);
         return true;
     }
 
@@ -83,7 +92,8 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
         return new(
             metrics.Where(m => m.Value.Records > 0).ToDictionary(m => Name(m.Key), m => m.Value),
             differences.ToDictionary(d => d.Key, d => d.Value.Bootstrap.Interval95() is var (low, high) ? new[] { low, high } : null),
-            TransferRatio(metrics[Scorer.Teacher].Auc, metrics[Scorer.StudentLatest].Auc, metrics[Scorer.StudentLabelsOnly].Auc));
+            TransferRatio(metrics[Scorer.Teacher].Auc, metrics[Scorer.StudentLatest].Auc, metrics[Scorer.StudentLabelsOnly].Auc),
+            byTeacherVersion.Metrics);
     }
 
     /// <summary>(with kd − without) / (teacher − without), of equally fresh weights; null when unknown, or the teacher is no better than the student without it.</summary>
@@ -102,6 +112,7 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
             accumulator.Save(writer);
         foreach (var (_, _, bootstrap) in differences.Values)
             bootstrap.Save(writer);
+        byTeacherVersion.Save(writer);
         writer.Flush();
         return stream.ToArray();
     }
@@ -112,7 +123,8 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
         try
         {
             using var reader = new BinaryReader(new MemoryStream(state));
-            if (reader.ReadInt32() != StateFormat)
+            var format = reader.ReadInt32();
+            if (format is not (StateFormat or OlderFormat))
                 throw new InvalidDataException("the evaluation state is of another release");
             Records = reader.ReadInt64();
             Unscored = reader.ReadInt64();
@@ -120,6 +132,8 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
                 accumulator.Restore(reader);
             foreach (var (_, _, bootstrap) in differences.Values)
                 bootstrap.Restore(reader);
+            if (format == StateFormat)
+                byTeacherVersion.Restore(reader);
         }
         catch (Exception e) when (e is EndOfStreamException or FormatException)
         {
@@ -127,7 +141,7 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
         }
     }
 
-    private static bool HasScored(ReadOnlySpan<float> logits, LabelledSession session)
+    internal static bool HasScored(ReadOnlySpan<float> logits, LabelledSession session)
     {
         if (logits.Length != session.Candidates)
             return false;
@@ -158,7 +172,7 @@ public sealed class ProgressiveEvaluation(IReadOnlyCollection<Scorer> required, 
         return states;
     }
 
-    private static string Name(Scorer scorer) => scorer switch
+    internal static string Name(Scorer scorer) => scorer switch
     {
         Scorer.Teacher => "teacher",
         Scorer.Student => "student",

@@ -3,11 +3,10 @@ using KdServing.Contracts;
 namespace KdServing.Distiller.Evaluation;
 
 /// <summary>Running metrics of one scorer. Memory does not grow with the stream.</summary>
-internal sealed class ScorerAccumulator(bool correctLogQ)
+/// <param name="binsPerLogit">See <see cref="HistogramAuc"/>.</param>
+internal sealed class ScorerAccumulator(int binsPerLogit = HistogramAuc.FineBins)
 {
-    private const int K = 10;
-
-    private readonly HistogramAuc auc = new();
+    private readonly HistogramAuc auc = new(binsPerLogit);
     private readonly RunningMean gauc = new();
     private readonly RunningMean logLoss = new();
     private readonly RunningMean ndcg = new();
@@ -20,44 +19,22 @@ internal sealed class ScorerAccumulator(bool correctLogQ)
     public ScorerMetrics Metrics => new(records, auc.Value, gauc.Value, logLoss.Value, ndcg.Value, overlap.Value, correlation.Value,
         exposedPositives == 0 ? null : exposedProbability / exposedPositives);
 
-    /// <param name="ranked">Label states for ranking metrics: sampled candidates are negatives even where no label says so.</param>
-    /// <param name="teacher">Empty when this is the teacher, or it did not score.</param>
-    /// <returns>The session's AUC; null when it lacks a class.</returns>
-    public double? Observe(LabelledSession session, ReadOnlySpan<byte> ranked, ReadOnlySpan<float> logits, ReadOnlySpan<float> teacher)
+    /// <param name="ranked">As <paramref name="result"/> was found with.</param>
+    public void Add(in SessionResult result, ReadOnlySpan<float> logits, ReadOnlySpan<byte> ranked)
     {
         records++;
         for (var i = 0; i < logits.Length; i++)
         {
             if (ranked[i] != (byte)LabelState.Unknown)
                 auc.Add(logits[i], ranked[i] == (byte)LabelState.Positive);
-            if (session.States[i] != (byte)LabelState.Unknown)
-                ObserveProbability(session, i, logits[i]);
         }
-        var sessionAuc = Auc.Of(logits, ranked);
-        gauc.Add(sessionAuc);
-        ndcg.Add(Ndcg.At(K, logits, ranked));
-        if (!teacher.IsEmpty)
-        {
-            overlap.Add(Agreement.OverlapAt(K, logits, teacher));
-            correlation.Add(Agreement.RankCorrelation(logits, teacher));
-        }
-        return sessionAuc;
-    }
-
-    private void ObserveProbability(LabelledSession session, int i, float logit)
-    {
-        var isPositive = session.States[i] == (byte)LabelState.Positive;
-        double z = logit;
-        if (correctLogQ && session.Origins[i] == (byte)CandidateOrigin.Sampled)
-            z -= session.LogQ[i];
-        // −log p of what happened: softplus(−z) for a positive, softplus(z) for a negative; no overflow for any z.
-        var x = isPositive ? -z : z;
-        logLoss.Add(Math.Max(x, 0) + double.LogP1(Math.Exp(-Math.Abs(x))));
-        if (session.Origins[i] == (byte)CandidateOrigin.Exposed)
-        {
-            exposedProbability += 1 / (1 + Math.Exp(-z));
-            exposedPositives += isPositive ? 1 : 0;
-        }
+        gauc.Add(result.Auc);
+        ndcg.Add(result.Ndcg);
+        overlap.Add(result.Overlap);
+        correlation.Add(result.Correlation);
+        logLoss.Add(result.LoglossSum, result.Labelled);
+        exposedProbability += result.ExposedProbability;
+        exposedPositives += result.ExposedPositives;
     }
 
     public void Save(BinaryWriter writer)
@@ -93,10 +70,15 @@ internal sealed class RunningMean
 
     public void Add(double? value)
     {
-        if (value is not { } v)
-            return;
-        sum += v;
-        count++;
+        if (value is { } v)
+            Add(v, 1);
+    }
+
+    /// <param name="of">The sum of so many values.</param>
+    public void Add(double total, long of)
+    {
+        sum += total;
+        count += of;
     }
 
     public void Save(BinaryWriter writer)

@@ -27,7 +27,9 @@ public sealed record ScorerMetrics(
 /// (AUC student − AUC labels only) / (AUC teacher − AUC labels only): the share of the teacher's advantage that distillation
 /// handed on. Null while the teacher has no advantage.
 /// </param>
+/// <param name="ByTeacherVersion">The last versions of each teacher, in order of arrival.</param>
 public sealed record EvaluationSnapshot(
     IReadOnlyDictionary<string, ScorerMetrics> Scorers,
     [property: JsonPropertyName("gauc_difference_95")] IReadOnlyDictionary<string, double[]?> GaucDifference95,
-    double? TransferRatio);
+    double? TransferRatio,
+    IReadOnlyList<TeacherVersionMetrics> ByTeacherVersion);

@@ -18,7 +18,7 @@ public sealed record OfflineMetrics(double? Auc, double? Gauc, double? Logloss,
     /// <param name="correctLogQ">Log loss of sampled candidates uses logit − log q; see <see cref="ProgressiveEvaluation"/>.</param>
     public static OfflineMetrics Of(IReadOnlyList<TeacherRecord> records, ReadOnlySpan<float> logits, FeatureSchema schema, bool correctLogQ)
     {
-        var accumulator = new ScorerAccumulator(correctLogQ);
+        var accumulator = new ScorerAccumulator();
         var states = new List<byte>(logits.Length);
         var start = 0;
         foreach (var record in records)
@@ -27,7 +27,8 @@ public sealed record OfflineMetrics(double? Auc, double? Gauc, double? Logloss,
             var labels = record.Labels.FirstOrDefault(l => l.Target == schema.Targets[0])?.States.ToByteArray() ?? new byte[n];
             var session = new LabelledSession(labels, record.Origin.Span, record.SamplingLogQ.ToArray());
             var ranked = ProgressiveEvaluation.SampledAsNegative(session, new byte[n]);
-            accumulator.Observe(session, ranked, logits.Slice(start, n), []);
+            var scores = logits.Slice(start, n);
+            accumulator.Add(SessionResult.Of(session, ranked, scores, [], correctLogQ), scores, ranked);
             states.AddRange(ranked);
             start += n;
         }

@@ -30,6 +30,8 @@ public sealed class VersionDraft : IDisposable
 
     public required IReadOnlyDictionary<string, long> TeacherVersions { get; init; }
 
+    public IReadOnlyList<LearnedTeacher>? Teachers { get; init; }
+
     public required long RecordsLearned { get; init; }
 
     public required IReadOnlyDictionary<string, double> Metrics { get; init; }
@@ -57,6 +59,7 @@ public sealed class VersionDraft : IDisposable
             Position = origin.Position,
             WatermarkMs = origin.WatermarkMs,
             TeacherVersions = origin.TeacherVersions,
+            Teachers = origin.Teachers,
             RecordsLearned = origin.RecordsLearned,
             Metrics = origin.Metrics,
         };
@@ -71,4 +74,7 @@ public sealed class VersionDraft : IDisposable
 
 /// <summary>What a draft has learned from; the fields of <see cref="VersionManifest"/> of the same names.</summary>
 public sealed record DraftOrigin(IReadOnlyDictionary<string, string> Position, long WatermarkMs,
-    IReadOnlyDictionary<string, long> TeacherVersions, long RecordsLearned, IReadOnlyDictionary<string, double> Metrics);
+    IReadOnlyDictionary<string, long> TeacherVersions, long RecordsLearned, IReadOnlyDictionary<string, double> Metrics)
+{
+    public IReadOnlyList<LearnedTeacher>? Teachers { get; init; }
+}

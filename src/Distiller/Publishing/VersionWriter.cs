@@ -204,6 +204,7 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
             Position = draft.Position,
             WatermarkMs = draft.WatermarkMs,
             TeacherVersions = draft.TeacherVersions,
+            Teachers = draft.Teachers,
             RecordsLearned = draft.RecordsLearned,
             Metrics = new SortedDictionary<string, double>(draft.Metrics.ToDictionary(), StringComparer.Ordinal) { ["parity_error"] = parityError },
             Files = files,

@@ -9,6 +9,7 @@ public sealed class BatchScores(FeatureSchema schema)
 {
     private readonly Dictionary<Scorer, List<float>> logits = [];
     private readonly HashSet<Scorer> present = [];
+    private readonly List<TeacherScore> teachers = [];
 
     /// <summary>Forgets the last batch.</summary>
     public void Clear() => present.Clear();
@@ -24,8 +25,9 @@ public sealed class BatchScores(FeatureSchema schema)
     }
 
     /// <summary>Hands every record that has labels of the first target to the evaluation.</summary>
-    /// <param name="teacher">The teacher's logits of the first target, [N].</param>
-    public void Observe(FeatureBatch batch, ReadOnlySpan<float> teacher, ProgressiveEvaluation evaluation)
+    /// <param name="teacher">The teacher's logits of the first target as the stream brought them, [N].</param>
+    /// <param name="records">Those of the batch.</param>
+    public void Observe(FeatureBatch batch, ReadOnlySpan<float> teacher, IReadOnlyList<TeacherRecord> records, ProgressiveEvaluation evaluation)
     {
         var student = FirstTarget(Scorer.Student);
         var latest = FirstTarget(Scorer.StudentLatest);
@@ -44,18 +46,31 @@ public sealed class BatchScores(FeatureSchema schema)
                     StudentLatest = Part(latest, start, count),
                     StudentLabelsOnly = Part(labelsOnly, start, count),
                     StudentFrozen = Part(frozen, start, count),
-                });
+                }, Teachers(records[u]));
             }
         }
     }
 
     /// <summary>What was said of the candidates of one record, first target; after <see cref="Observe"/>.</summary>
-    /// <param name="teacher">The teacher's logits of the first target, [N]; not finite where it did not score.</param>
-    public SessionScores Session(ReadOnlySpan<float> teacher, int start, int count)
+    /// <param name="teacher">The teacher's logits of the first target as the stream brought them, [N]; not finite where it did not score.</param>
+    public SessionScores Session(ReadOnlySpan<float> teacher, TeacherRecord record, int start, int count)
     {
-        return new(teacher.Slice(start, count).ToArray(), Copy(Scorer.Student), Copy(Scorer.StudentLatest), Copy(Scorer.StudentLabelsOnly), Copy(Scorer.StudentFrozen));
+        var output = record.Outputs.FirstOrDefault(o => o.Target == schema.Targets[0]);
+        return new(output?.Teacher, output?.TeacherVersion ?? 0, teacher.Slice(start, count).ToArray(), Copy(Scorer.Student), Copy(Scorer.StudentLatest), Copy(Scorer.StudentLabelsOnly), Copy(Scorer.StudentFrozen));
 
         float[]? Copy(Scorer scorer) => present.Contains(scorer) ? CollectionsMarshal.AsSpan(logits[scorer]).Slice(start, count).ToArray() : null;
+    }
+
+    // The first is the one that the scorers are compared with.
+    private List<TeacherScore> Teachers(TeacherRecord record)
+    {
+        teachers.Clear();
+        foreach (var output in record.Outputs)
+        {
+            if (output.Target == schema.Targets[0])
+                teachers.Add(new(output.Teacher, output.TeacherVersion, teachers.Count == 0 ? null : [.. output.Logits]));
+        }
+        return teachers;
     }
 
     private static ReadOnlySpan<float> Part(ReadOnlySpan<float> logits, int start, int count) =>

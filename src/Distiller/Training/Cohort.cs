@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using KdServing.Contracts;
+using KdServing.Distiller.Calibration;
 using KdServing.Distiller.Evaluation;
 using KdServing.Distiller.Methods;
 using KdServing.Distiller.Students;
@@ -22,6 +24,8 @@ public sealed class Cohort : IDisposable
     private readonly BatchScores scores;
     private readonly int teacherSource;
     private readonly List<TeacherRecord> records = [];
+    // As the stream brought them: the batch holds what is learned.
+    private readonly List<float> teacherLogits = [];
 
     /// <exception cref="ContractException">A loss breaks a rule; names the field.</exception>
     public Cohort(FeatureSchema schema, StudentConfig shape, DistillerConfig config)
@@ -36,7 +40,8 @@ public sealed class Cohort : IDisposable
         teacherSource = batch.Sources.IndexOf(teacher);
         scores = new(schema);
         Evaluation = new([Scorer.Teacher, Scorer.Student, Scorer.StudentLatest, .. LabelsOnly is null ? [] : (Scorer[])[Scorer.StudentLabelsOnly]],
-            config.HardLabel.LogQCorrection, config.Seed);
+            config.HardLabel.LogQCorrection, config.Seed, config.TeacherCalibration.VersionsKept);
+        Calibration = new(config.TeacherCalibration, config.HardLabel, schema.Targets);
     }
 
     public Learner Student { get; }
@@ -47,6 +52,8 @@ public sealed class Cohort : IDisposable
     public PublishedStudents Published { get; } = new();
 
     public ProgressiveEvaluation Evaluation { get; }
+
+    public TeacherCalibration Calibration { get; }
 
     /// <summary>Records of the batch.</summary>
     public IReadOnlyList<TeacherRecord> Records => records;
@@ -69,17 +76,20 @@ public sealed class Cohort : IDisposable
         if (batch.Records == 0)
             return;
         scores.Clear();
+        teacherLogits.Clear();
+        teacherLogits.AddRange(batch.SoftLabels(teacherSource));
+        Calibration.Apply(batch);
         Published.Live?.Score(batch, scores.Of(Scorer.Student, batch.Candidates));
         Published.Frozen?.Score(batch, scores.Of(Scorer.StudentFrozen, batch.Candidates));
         Student.ScoreAndLearn(batch, scores.Of(Scorer.StudentLatest, batch.Candidates));
         LabelsOnly?.ScoreAndLearn(batch, scores.Of(Scorer.StudentLabelsOnly, batch.Candidates));
-        scores.Observe(batch, batch.SoftLabels(teacherSource), Evaluation);
+        scores.Observe(batch, CollectionsMarshal.AsSpan(teacherLogits), records, Evaluation);
     }
 
     /// <summary>What each scorer said of a record of the batch before it was learned; after <see cref="ScoreAndLearn"/>.</summary>
     /// <param name="record">Its index in <see cref="Records"/>.</param>
     public SessionScores ScoresOf(int record) =>
-        scores.Session(batch.SoftLabels(teacherSource), batch.Starts[record], batch.Starts[record + 1] - batch.Starts[record]);
+        scores.Session(CollectionsMarshal.AsSpan(teacherLogits), records[record], batch.Starts[record], batch.Starts[record + 1] - batch.Starts[record]);
 
     public void Dispose()
     {

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using KdServing.Contracts;
+using KdServing.Distiller.Calibration;
 using KdServing.Distiller.Losses;
 using KdServing.Distiller.Methods;
 using KdServing.Distiller.Offline;
@@ -53,6 +54,8 @@ public sealed record DistillerConfig
     public Dictionary<string, JsonElement>? Blocks { get; init; }
 
     public HardLabelConfig HardLabel { get; init; } = new();
+
+    public TeacherCalibrationConfig TeacherCalibration { get; init; } = new();
 
     public OptimizerConfig Optimizer { get; init; } = new();
 
@@ -121,6 +124,7 @@ public sealed record DistillerConfig
         RequireRange(Checkpoint.Spare, 0, Checkpoint.Keep - 1, "checkpoint.spare");
         RequirePositive(IdleSeconds, "idle_seconds");
         RequirePositive(Checkpoint.EverySeconds, "checkpoint.every_seconds");
+        TeacherCalibration.Require("teacher_calibration");
         Refresh.Require("refresh");
         Gate.Require("gate");
         PresetCatalogue.Require(this);

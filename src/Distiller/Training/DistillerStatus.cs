@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using KdServing.Contracts;
+using KdServing.Distiller.Calibration;
 using KdServing.Distiller.Evaluation;
 
 namespace KdServing.Distiller.Training;
@@ -89,6 +90,15 @@ public sealed record DistillerStatus
     public required IReadOnlyDictionary<string, double[]?> GaucDifference95 { get; init; }
 
     public required double? TransferRatio { get; init; }
+
+    /// <summary>Teacher → newest version learned from.</summary>
+    public required IReadOnlyDictionary<string, long> TeacherVersions { get; init; }
+
+    /// <summary>The last versions of each teacher and how their logits are learned.</summary>
+    public required IReadOnlyList<TakenVersion> TeacherCalibration { get; init; }
+
+    /// <summary>Metrics on the records that each of the last versions scored.</summary>
+    public required IReadOnlyList<TeacherVersionMetrics> ByTeacherVersion { get; init; }
 
     /// <summary>Replaces the file; a reader sees the old status or the new. A failure is reported and no more: a status is not worth a stop.</summary>
     public void Write(string path)

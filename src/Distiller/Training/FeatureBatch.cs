@@ -26,6 +26,7 @@ public sealed class FeatureBatch
     private readonly List<float> logQ = [];
     private readonly List<byte>[] labels;
     private readonly List<float>[] softLabels;
+    private readonly List<string?>[] teachers;
     private readonly List<long>[] teacherVersions;
     private readonly List<long> eventTimes = [];
     private readonly HiddenSource? hiddenSource;
@@ -47,6 +48,7 @@ public sealed class FeatureBatch
         Privileged = withPrivileged ? new(schema.Privileged) : null;
         labels = [.. schema.Targets.Select(_ => new List<byte>())];
         softLabels = [.. sources.Select(_ => new List<float>())];
+        teachers = [.. sources.Select(_ => new List<string?>())];
         teacherVersions = [.. sources.Select(_ => new List<long>())];
         found = new Column[Math.Max(schema.User.Features.Count,
             Math.Max(schema.Item.Features.Count + schema.Live.Features.Count, schema.Privileged.Features.Count))];
@@ -94,6 +96,9 @@ public sealed class FeatureBatch
     /// <summary>Teacher's logits of the s-th source, NaN where that teacher did not score the record; [N].</summary>
     public ReadOnlySpan<float> SoftLabels(int s) => CollectionsMarshal.AsSpan(softLabels[s]);
 
+    /// <summary>Name of the s-th source's teacher, null where none scored the record; [U].</summary>
+    public ReadOnlySpan<string?> Teachers(int s) => CollectionsMarshal.AsSpan(teachers[s]);
+
     /// <summary>Version of the s-th source's teacher, 0 where it did not score the record; [U].</summary>
     public ReadOnlySpan<long> TeacherVersions(int s) => CollectionsMarshal.AsSpan(teacherVersions[s]);
 
@@ -109,6 +114,18 @@ public sealed class FeatureBatch
     /// <summary>Whether the candidate's record brought its privileged columns: a teacher may keep them to itself; [N], empty unless asked for.</summary>
     public ReadOnlySpan<bool> PrivilegedKnown => CollectionsMarshal.AsSpan(privilegedKnown);
 
+    /// <summary>The part of <see cref="SoftLabels"/> that is one record's, to be replaced by what is to be learned from it.</summary>
+    public Span<float> SoftLabelsOf(int s, int record) => CollectionsMarshal.AsSpan(softLabels[s])[Part(record)];
+
+    /// <summary>The part of <see cref="Origins"/> that is one record's.</summary>
+    public ReadOnlySpan<byte> OriginsOf(int record) => Origins[Part(record)];
+
+    /// <summary>The part of <see cref="LogQ"/> that is one record's.</summary>
+    public ReadOnlySpan<float> LogQOf(int record) => LogQ[Part(record)];
+
+    /// <summary>The part of <see cref="Labels"/> that is one record's.</summary>
+    public ReadOnlySpan<byte> LabelsOf(int target, int record) => Labels(target)[Part(record)];
+
     public void Clear()
     {
         User.Clear();
@@ -123,6 +140,8 @@ public sealed class FeatureBatch
         foreach (var column in labels)
             column.Clear();
         foreach (var column in softLabels)
+            column.Clear();
+        foreach (var column in teachers)
             column.Clear();
         foreach (var column in teacherVersions)
             column.Clear();
@@ -153,6 +172,7 @@ public sealed class FeatureBatch
                 AddRange(softLabels[s], output.Logits);
             else
                 Fill(softLabels[s], float.NaN, n);
+            teachers[s].Add(output?.Teacher);
             teacherVersions[s].Add(output?.TeacherVersion ?? 0);
         }
         eventTimes.Add(record.EventTimeMs);
@@ -179,6 +199,8 @@ public sealed class FeatureBatch
         Fill(rowOf, Records, candidates);
         starts.Add(Candidates);
     }
+
+    private Range Part(int record) => starts[record]..starts[record + 1];
 
     private void AddPrivileged(GroupRows rows, RepeatedField<Column> privileged, int candidates)
     {

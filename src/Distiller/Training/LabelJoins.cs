@@ -39,7 +39,8 @@ public sealed record LabelCounters
 }
 
 /// <summary>What every scorer said of one record before it was learned, first target; [N] each, null where it did not score.</summary>
-public sealed record SessionScores(float[]? Teacher, float[]? Student, float[]? StudentLatest, float[]? StudentLabelsOnly, float[]? StudentFrozen);
+/// <param name="TeacherName">Whose logits <paramref name="Teacher"/> are; null: not known.</param>
+public sealed record SessionScores(string? TeacherName, long TeacherVersion, float[]? Teacher, float[]? Student, float[]? StudentLatest, float[]? StudentLabelsOnly, float[]? StudentFrozen);
 
 /// <summary>A label that found its record.</summary>
 /// <param name="Record">The record with the new labels alone and without soft labels: those were learned when it came.</param>
@@ -54,7 +55,9 @@ public sealed record LabelJoin(TeacherRecord Record, SessionScores? Scores);
 /// </remarks>
 public sealed class LabelJoins(LabelsConfig config, IReadOnlyList<string> targets)
 {
-    private const int StateFormat = 1;
+    private const int StateFormat = 2;
+    // Without the teacher's name and version.
+    private const int OlderFormat = 1;
 
     private readonly long windowMs = (long)(config.WindowSeconds * 1000);
     private readonly Dictionary<string, (TeacherRecord Record, SessionScores? Scores)> open = new(StringComparer.Ordinal);
@@ -160,6 +163,8 @@ public sealed class LabelJoins(LabelsConfig config, IReadOnlyList<string> target
             foreach (var (_, (record, scores)) in waiting)
             {
                 Write(writer, record.ToByteArray());
+                writer.Write(scores?.TeacherName ?? "");
+                writer.Write(scores?.TeacherVersion ?? 0);
                 foreach (var column in (float[]?[])[scores?.Teacher, scores?.Student, scores?.StudentLatest, scores?.StudentLabelsOnly, scores?.StudentFrozen])
                     Write(writer, column);
             }
@@ -190,7 +195,8 @@ public sealed class LabelJoins(LabelsConfig config, IReadOnlyList<string> target
         try
         {
             using var reader = new BinaryReader(stream, System.Text.Encoding.UTF8, leaveOpen: true);
-            if (reader.ReadInt32() != StateFormat)
+            var format = reader.ReadInt32();
+            if (format is not (StateFormat or OlderFormat))
                 throw new InvalidDataException("the open label joins are of another release");
             clockMs = reader.ReadInt64();
             counters = new()
@@ -205,8 +211,10 @@ public sealed class LabelJoins(LabelsConfig config, IReadOnlyList<string> target
             for (var n = reader.ReadInt32(); n > 0; n--)
             {
                 var record = TeacherRecord.Parser.ParseFrom(reader.ReadBytes(reader.ReadInt32()));
+                var (teacher, version) = format == OlderFormat ? ("", 0) : (reader.ReadString(), reader.ReadInt64());
                 var columns = Enumerable.Range(0, 5).Select(_ => ReadFloats(reader)).ToArray();
-                open[record.RequestId] = (record, columns.All(c => c is null) ? null : new(columns[0], columns[1], columns[2], columns[3], columns[4]));
+                open[record.RequestId] = (record, columns.All(c => c is null) ? null
+                    : new(teacher.Length == 0 ? null : teacher, version, columns[0], columns[1], columns[2], columns[3], columns[4]));
             }
             for (var n = reader.ReadInt32(); n > 0; n--)
                 closed[reader.ReadString()] = reader.ReadBoolean();

@@ -71,6 +71,9 @@ public sealed class StatusReport(string? file, Trainer trainer, LoopMeter meter,
             Scorers = evaluated.Scorers,
             GaucDifference95 = evaluated.GaucDifference95,
             TransferRatio = evaluated.TransferRatio,
+            TeacherVersions = progress.TeacherVersions.ToDictionary(),
+            TeacherCalibration = cohort.Calibration.Report(),
+            ByTeacherVersion = evaluated.ByTeacherVersion,
         }.Write(file);
     }
 }

@@ -70,11 +70,19 @@ public sealed class StreamProgress
     public ProducerSequences Sequences(string stream) =>
         sequences.TryGetValue(stream, out var found) ? found : sequences[stream] = new();
 
-    /// <summary>Notes a record that is applied.</summary>
+    /// <summary>Notes a record that is applied; a teacher's new version is announced.</summary>
     public void Observe(TeacherRecord record)
     {
         foreach (var output in record.Outputs)
-            teacherVersions[output.Teacher] = Math.Max(output.TeacherVersion, teacherVersions.GetValueOrDefault(output.Teacher));
+        {
+            var (teacher, version) = (output.Teacher, output.TeacherVersion);
+            var isKnown = teacherVersions.TryGetValue(teacher, out var newest);
+            if (isKnown && version <= newest)
+                continue;
+            teacherVersions[teacher] = version;
+            // Some teachers have a new one each second.
+            DistillerLog.InfoSometimes($"version of {teacher}", $"teacher {teacher} has {(isKnown ? $"a new version, {version}; before it {newest}" : $"version {version}")}", seconds: 30);
+        }
     }
 
     /// <summary>As a checkpoint holds it.</summary>

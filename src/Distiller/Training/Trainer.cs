@@ -1,4 +1,5 @@
 using KdServing.Contracts;
+using KdServing.Distiller.Calibration;
 using KdServing.Distiller.Checkpoints;
 using KdServing.Distiller.Publishing;
 using KdServing.Distiller.Students;
@@ -154,7 +155,9 @@ public sealed class Trainer : IDisposable
                 StudentLatest = scores.StudentLatest,
                 StudentLabelsOnly = scores.StudentLabelsOnly,
                 StudentFrozen = scores.StudentFrozen,
-            });
+            }, scores.TeacherName is null ? [] : [new(scores.TeacherName, scores.TeacherVersion, null)]);
+            if (scores is { TeacherName: { } teacher, Teacher: { } logits })
+                Cohort.Calibration.Judge(teacher, scores.TeacherVersion, schema.Targets[0], logits, join.Record);
         }
     }
 
@@ -230,14 +233,18 @@ public sealed class Trainer : IDisposable
 
     private DraftOrigin Origin()
     {
-        var metrics = Cohort.Evaluation.Snapshot().Scorers.GetValueOrDefault("student_latest");
+        var evaluated = Cohort.Evaluation.Snapshot();
+        var metrics = evaluated.Scorers.GetValueOrDefault("student_latest");
         var named = new Dictionary<string, double>();
         foreach (var (name, value) in (ReadOnlySpan<(string, double?)>)[("gauc", metrics?.Gauc), ("auc", metrics?.Auc), ("logloss", metrics?.Logloss)])
         {
             if (value is { } v && double.IsFinite(v))
                 named[name] = v;
         }
-        return new(Progress.PositionVector, Progress.WatermarkMs, Progress.TeacherVersions.ToDictionary(), Progress.Counters.Learned, named);
+        return new(Progress.PositionVector, Progress.WatermarkMs, Progress.TeacherVersions.ToDictionary(), Progress.Counters.Learned, named)
+        {
+            Teachers = LearnedTeachers.Of(Cohort.Calibration.Report(), evaluated.ByTeacherVersion),
+        };
     }
 
     private GoldenBatch Golden(DenseStudent dense)

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using KdServing.Serving.Catalog;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
@@ -120,6 +121,9 @@ public sealed class ServingStatus
             description: "Overlap@10 of the version in service with the teacher, as the Distiller finds it; 0: not known.");
         meter.CreateObservableGauge("kd_model_created_ms", () => slot.Current?.Manifest.CreatedAtMs ?? 0,
             description: "When the version in service was published, milliseconds since the Unix epoch.");
+        meter.CreateObservableGauge("kd_teacher_version",
+            () => (slot.Current?.Manifest.TeacherVersions ?? new Dictionary<string, long>()).Select(t => new Measurement<long>(t.Value, new KeyValuePair<string, object?>("teacher", t.Key))),
+            description: "Newest version of each teacher that the version in service has learned from.");
         meter.CreateObservableCounter("kd_swaps", () => ledger.Served, description: "Versions put into service.");
         meter.CreateObservableGauge("kd_versions_refused", () => (long)source.Refused.Count, description: "Versions present that are refused.");
         meter.CreateObservableGauge("kd_versions_rolled_back", () => (long)rollout.State.Rejected.Count, description: "Versions that were rolled back.");

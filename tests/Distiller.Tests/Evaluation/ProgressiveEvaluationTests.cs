@@ -151,7 +151,7 @@ public sealed class ProgressiveEvaluationTests
 
         using var json = JsonDocument.Parse(Json(evaluation));
 
-        Assert.Equal(["scorers", "gauc_difference_95", "transfer_ratio"], json.RootElement.EnumerateObject().Select(p => p.Name));
+        Assert.Equal(["scorers", "gauc_difference_95", "transfer_ratio", "by_teacher_version"], json.RootElement.EnumerateObject().Select(p => p.Name));
         Assert.Equal(["records", "auc", "gauc", "logloss", "ndcg_at_10", "overlap_at_10", "rank_correlation", "calibration"],
             json.RootElement.GetProperty("scorers").GetProperty("student").EnumerateObject().Select(p => p.Name));
         Assert.Equal(2, json.RootElement.GetProperty("gauc_difference_95").GetProperty("student_minus_labels_only").GetArrayLength());

@@ -15,7 +15,7 @@ public sealed class LabelJoinsTests
     public void A_label_finds_its_record_and_is_learned_without_its_soft_labels()
     {
         joins.Observe(Record("a", 0));
-        joins.Remember("a", new([1, 2], null, [3, 4], null, null));
+        joins.Remember("a", new("ranker", 3, [1, 2], null, [3, 4], null, null));
 
         var join = joins.Join(Labels("a", 5 * Second));
 
@@ -102,7 +102,7 @@ public sealed class LabelJoinsTests
     public void They_go_on_from_a_checkpoint()
     {
         joins.Observe(Record("a", 0));
-        joins.Remember("a", new([1, 2], null, [3, 4], [5, 6], null));
+        joins.Remember("a", new("ranker", 3, [1, 2], null, [3, 4], [5, 6], null));
         joins.Observe(Record("b", 0));
         joins.Join(Labels("b", 1));
         joins.Join(Labels("early", 1));

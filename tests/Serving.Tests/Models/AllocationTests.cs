@@ -15,7 +15,8 @@ public sealed class AllocationTests
     {
         using var sample = new SampleStudent("mlp");
         using var versions = new LoadedVersions(sample, count: 1);
-        versions[1].Engine = byKernel ? ScoringEngine.Kernel : ScoringEngine.OnnxRuntime;
+        if (!byKernel)
+            versions[1].Engine = ScoringEngine.OnnxRuntime;
         var request = sample.Request(candidates, seed: 1);
         Assert.Equal(0, BytesOfTen(versions[1], () => request));
     }

@@ -36,8 +36,21 @@ internal static class VersionText
             output.WriteLine($"  position     {key} {id}");
         foreach (var (teacher, version) in manifest.TeacherVersions)
             output.WriteLine($"  teacher      {teacher} version {Text(version)}");
+        foreach (var learned in manifest.Teachers ?? [])
+            WriteTeacher(output, learned);
         foreach (var (metric, value) in manifest.Metrics)
             output.WriteLine($"  metric       {metric} {Text(value, "G6")}");
+    }
+
+    private static void WriteTeacher(TextWriter output, LearnedTeacher learned)
+    {
+        foreach (var (target, map) in learned.Maps)
+        {
+            output.WriteLine($"    version {Text(learned.Version)}, {target}: {Text(learned.Records)} records, learned as "
+                + (map is { Scale: 1, Bias: 0 } ? "it was" : $"{Text(map.Scale, "0.0###")} · logit {Text(map.Bias, "+ 0.0###;- 0.0###")}, {Text(map.HandedOn, "0 %")} of the jump handed on"));
+        }
+        if (learned.Metrics.Count > 0)
+            output.WriteLine($"      {string.Join(", ", learned.Metrics.Select(m => $"{m.Key} {Text(m.Value, "G4")}"))}");
     }
 
     public static void WriteDifference(TextWriter output, VersionDifference difference)
