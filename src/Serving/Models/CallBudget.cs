@@ -24,7 +24,7 @@ public readonly record struct CallBudget
     public double RemainingMs => endsAt is { } end ? (end - Stopwatch.GetTimestamp()) * 1000.0 / Stopwatch.Frequency : double.PositiveInfinity;
 
     /// <summary>True when nobody waits any more.</summary>
-    public bool IsSpent => Cancellation.IsCancellationRequested || (Deadline != DateTime.MaxValue && DateTime.UtcNow >= Deadline);
+    public bool IsSpent => Cancellation.IsCancellationRequested || RemainingMs <= 0;
 
     /// <exception cref="TimeoutException">The deadline has passed.</exception>
     /// <exception cref="OperationCanceledException">The caller has gone.</exception>
