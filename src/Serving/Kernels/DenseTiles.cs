@@ -44,7 +44,7 @@ internal static unsafe class DenseTiles
     internal static void Multiply(PackedLayer layer, float* from, int fromStride, int rows, float* addend, int addendStride, float* to, bool relu,
         ref RowsAhead ahead, bool wide)
     {
-        var tiles = layer.Stride / PackedLayer.PanelWidth * (rows / Rows);
+        var tiles = Math.Max(1, layer.Stride / PackedLayer.PanelWidth * (rows / Rows));
         var linesATile = (ahead.Left + tiles - 1) / tiles;
         var steps = (layer.Inputs + InputsAStep - 1) / InputsAStep;
         var linesAStep = (linesATile + steps - 1) / steps;
@@ -114,10 +114,10 @@ internal static unsafe class DenseTiles
         var a6 = a + 6 * lda;
         var a9 = a + 9 * lda;
         var lda2 = 2 * lda;
-        for (var end = a + inputs; a < end;)
+        for (var left = inputs; left > 0; left -= InputsAStep)
         {
             ahead.Ask(linesAStep);
-            for (var step = Math.Min((nint)a + InputsAStep * sizeof(float), (nint)end); (nint)a < step; a++, a3++, a6++, a9++, b += PackedLayer.PanelWidth)
+            for (var end = a + Math.Min(left, InputsAStep); a < end; a++, a3++, a6++, a9++, b += PackedLayer.PanelWidth)
             {
                 var b0 = Vector512.LoadAligned(b);
                 var b1 = Vector512.LoadAligned(b + 16);
