@@ -106,7 +106,11 @@ public sealed class SampleStudent : IDisposable
             WatermarkMs: 1_510_000_000_000 + RecordsLearned,
             TeacherVersions: new Dictionary<string, long> { ["sample_teacher"] = RecordsLearned },
             RecordsLearned,
-            Metrics: new Dictionary<string, double> { ["gauc"] = 0.75 }));
+            Metrics: new Dictionary<string, double> { ["gauc"] = 0.75 })
+        {
+            Teachers = [new("sample_teacher", RecordsLearned, Records: 500, new Dictionary<string, TeacherMap> { ["click"] = new(0.5, -0.25, 0.2) },
+                new Dictionary<string, double> { ["teacher_gauc"] = 0.8125 })],
+        });
 
     /// <summary>Publishes the student as it is now; the first version and every twentieth are bases.</summary>
     public VersionManifest Publish(ModelRepository repository)

@@ -17,7 +17,8 @@ public static class VersionJump
     /// <param name="before">Logits as they were learned before the version came.</param>
     /// <param name="own">The version's, as the stream brings them.</param>
     /// <param name="inherited">How the version before was taken.</param>
-    public static LogitMap? Find(LearnedLogits before, LogitMoments own, LogitMap inherited, TeacherCalibrationConfig config)
+    /// <param name="found">What was found on fewer records: a jump stays one, though its first records may be the further ones.</param>
+    public static LogitMap? Find(LearnedLogits before, LogitMoments own, LogitMap inherited, TeacherCalibrationConfig config, LogitMap? found = null)
     {
         var (moments, moves) = before;
         if (own.Records < MinRecords || moves.Count < MinMoves)
@@ -25,9 +26,9 @@ public static class VersionJump
         // Fewer records than a block move further by chance; more than a block hardly less, for moves add up.
         var sure = Sure * (1 + MinMoves / moves.Count) * Math.Sqrt(Math.Max(1, config.BlockRecords / own.Records));
         var scale = inherited.Scale;
-        var isScaled = own.Spread > 0 && moments.Spread > 0
-            && Math.Abs(scale * own.Spread - moments.Spread) > Math.Max(config.Tolerance, sure * moves.OfSpread);
-        var isShifted = Math.Abs(inherited.Of(own.Mean) - moments.Mean) > Math.Max(config.Tolerance, sure * moves.OfMean);
+        var isScaled = own.Spread > 0 && moments.Spread > 0 && ((found is { } map && map.Scale != scale)
+            || Math.Abs(scale * own.Spread - moments.Spread) > Math.Max(config.Tolerance, sure * moves.OfSpread));
+        var isShifted = found is not null || Math.Abs(inherited.Of(own.Mean) - moments.Mean) > Math.Max(config.Tolerance, sure * moves.OfMean);
         if (!isScaled && !isShifted)
             return null;
         if (isScaled)

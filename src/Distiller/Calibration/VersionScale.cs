@@ -6,6 +6,7 @@ internal sealed class VersionScale
     private readonly Correction inherited;
     private LogitMoments own;
     private bool hasJumped;
+    private LogitMap matched = LogitMap.Identity;
     private int labelled;
 
     /// <param name="before">Logits as they were learned when the version came.</param>
@@ -39,14 +40,10 @@ internal sealed class VersionScale
     /// <returns>True when a jump was found that had not been found before.</returns>
     public bool Fit(TeacherCalibrationConfig config)
     {
-        if (VersionJump.Find(Before, own, inherited.Map, config) is not { } matched)
-        {
-            if (hasJumped)
-                (hasJumped, Correction) = (false, inherited);
+        if (VersionJump.Find(Before, own, inherited.Map, config, hasJumped ? matched : null) is not { } found)
             return false;
-        }
         var isNew = !hasJumped;
-        hasJumped = true;
+        (hasJumped, matched) = (true, found);
         if (config.Enabled)
             Correction = isNew ? new(inherited.Map, matched, 0, default) : Correction with { Matched = matched };
         return isNew;
@@ -75,6 +72,7 @@ internal sealed class VersionScale
         inherited.Save(writer);
         own.Save(writer);
         writer.Write(hasJumped);
+        matched.Save(writer);
         writer.Write(labelled);
         writer.Write(Records);
         Correction.Save(writer);
@@ -84,6 +82,7 @@ internal sealed class VersionScale
     {
         own = LogitMoments.Restore(reader),
         hasJumped = reader.ReadBoolean(),
+        matched = LogitMap.Restore(reader),
         labelled = reader.ReadInt32(),
         Records = reader.ReadInt64(),
         Correction = Correction.Restore(reader),

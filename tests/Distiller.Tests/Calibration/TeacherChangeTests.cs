@@ -26,18 +26,17 @@ public sealed class TeacherChangeTests(RedisServer redis) : IClassFixture<RedisS
     [Fact]
     public async Task Scores_do_not_jump_with_the_teacher_s_version()
     {
-        var (jumps, stretches) = (new Dictionary<bool, double>(), new Dictionary<bool, double>());
+        var jumps = new Dictionary<bool, double>();
         foreach (var enabled in (bool[])[true, false])
         {
             await redis.Database.KeyDeleteAsync([Keys.Logits, Keys.Journal]);
             var home = folder[enabled ? "on" : "off"];
             await WriteAsync(0, Change);
             await RunAsync(home, enabled);
-            var before = Scores(home);
+            var before = MeanScore(home);
             await WriteAsync(Change, 1600);
             var status = await RunAsync(home, enabled);
-            var after = Scores(home);
-            (jumps[enabled], stretches[enabled]) = (after.Mean - before.Mean, after.Spread / before.Spread);
+            jumps[enabled] = MeanScore(home) - before;
 
             var kept = status.GetProperty("teacher_calibration").EnumerateArray().ToList();
             Assert.Equal([1, 2], kept.Select(v => v.GetProperty("version").GetInt64()));
@@ -52,9 +51,7 @@ public sealed class TeacherChangeTests(RedisServer redis) : IClassFixture<RedisS
         }
 
         Assert.InRange(Math.Abs(jumps[true]), 0, 0.1);
-        Assert.InRange(stretches[true], 0.8, 1.25);
-        Assert.True(jumps[false] > 0.25 && stretches[false] > 1.5,
-            $"without calibration the mean logit moved by {jumps[false]:0.000} and the spread {stretches[false]:0.00}-fold, with it by {jumps[true]:0.000} and {stretches[true]:0.00}-fold");
+        Assert.True(jumps[false] > 0.25, $"without calibration the mean logit moved by {jumps[false]:0.000}, with it by {jumps[true]:0.000}");
     }
 
     // Stopped in the middle of the new version's window, against a run that never stopped.
@@ -118,8 +115,8 @@ public sealed class TeacherChangeTests(RedisServer redis) : IClassFixture<RedisS
           "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "ranker/click" } ] }
         """);
 
-    // Logits of impressions that are never learned, by the weights of the newest checkpoint: those of the last version.
-    private (double Mean, double Spread) Scores(string home)
+    // Mean logit of impressions that are never learned, by the weights of the newest checkpoint: those of the last version.
+    private double MeanScore(string home)
     {
         var shape = StudentConfig.Parse(Student);
         var config = Config(enabled: true);
@@ -130,7 +127,7 @@ public sealed class TeacherChangeTests(RedisServer redis) : IClassFixture<RedisS
             batch.Add(Impressions.Record(r));
         var logits = new float[batch.Candidates];
         learner.Score(batch, logits);
-        return (logits.Average(), Math.Sqrt(logits.Average(l => l * l) - Math.Pow(logits.Average(), 2)));
+        return logits.Average();
     }
 
     private static string Checkpoint(string home, string file) =>

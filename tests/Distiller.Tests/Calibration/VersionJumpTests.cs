@@ -67,6 +67,17 @@ public sealed class VersionJumpTests
         }
     }
 
+    // What its first records gave away, later ones do not take back: the map would jump.
+    [Fact]
+    public void A_jump_once_found_stays_one_of_its_kind()
+    {
+        var (before, own) = (Learned(1, 5000, LogitMap.Identity), Moments(2, 2000, new(1.02, 0.03)));
+
+        Assert.Null(VersionJump.Find(before, own, LogitMap.Identity, Config));
+        Assert.Equal(1, VersionJump.Find(before, own, LogitMap.Identity, Config, found: new(1, -1))!.Value.Scale);
+        Assert.NotEqual(1, VersionJump.Find(before, own, LogitMap.Identity, Config, found: new(0.5, -1))!.Value.Scale);
+    }
+
     [Fact]
     public void What_is_within_tolerance_is_learned_as_it_is() =>
         Assert.Null(VersionJump.Find(Learned(1, 100_000, LogitMap.Identity), Moments(2, 100_000, new(1.02, 0.03)), LogitMap.Identity, Config));

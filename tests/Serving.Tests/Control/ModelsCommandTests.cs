@@ -55,6 +55,8 @@ public sealed class ModelsCommandTests : IDisposable
         Assert.Contains("sample version 2, a delta", text);
         Assert.Contains("rows         1 + 2", text);
         Assert.Contains("teacher      sample_teacher version 1100", text);
+        Assert.Contains("version 1100, click: 500 records, learned as 0.5 · logit - 0.25, 20 % of the jump handed on", text);
+        Assert.Contains("teacher_gauc 0.8125", text);
         Assert.Contains("DAMAGED FILE head.onnx", text);
         Assert.DoesNotContain("DAMAGED FILE rows.bin", text);
     }

@@ -64,6 +64,7 @@ public sealed class StatusTests
         Assert.Contains("\nkd_rank_duration_seconds_count 3\n", text, StringComparison.Ordinal);
         Assert.Contains("\nkd_rank_duration_seconds_bucket{le=\"+Inf\"} 3\n", text, StringComparison.Ordinal);
         Assert.Contains("\nkd_model_version 1\n", text, StringComparison.Ordinal);
+        Assert.Matches("\nkd_teacher_version\\{teacher=\"sample_teacher\"\\} [0-9]+\n", text);
         Assert.Contains("\nkd_swaps_total 1\n", text, StringComparison.Ordinal);
         Assert.DoesNotContain("\r", text, StringComparison.Ordinal);
     }
