@@ -17,7 +17,6 @@ internal sealed unsafe class MachinePeaks : IDisposable
     private readonly float* stream = (float*)NativeMemory.AlignedAlloc((nuint)StreamBytes, 1 << 21);
     private readonly (Tensor Inputs, Tensor Weights)[] products;
     private readonly List<double> gflops = [];
-    private readonly List<double> peak = [];
     private readonly List<double> gbs = [];
 
     /// <param name="layer">Rows, inputs and outputs of the product whose rate counts; a large square is measured too, and the better of the two is the floor.</param>
@@ -31,16 +30,12 @@ internal sealed unsafe class MachinePeaks : IDisposable
     /// <summary>Billions of multiplications and additions a second, one thread; median over the rounds of the better shape.</summary>
     public double SgemmGflops => Median.Of(gflops);
 
-    /// <summary>The same of nothing but multiply-adds in registers; median over the rounds.</summary>
-    public double PeakGflops => Median.Of(peak);
-
     /// <summary>Billions of bytes a second read in order, one thread; median over the rounds.</summary>
     public double ReadGBs => Median.Of(gbs);
 
     /// <summary>Measures both once more, between measurements of what they are compared with.</summary>
     public void Sample()
     {
-        peak.Add(Peak());
         gflops.Add(products.Max(Rate));
         gbs.Add(Read());
     }
@@ -78,34 +73,6 @@ internal sealed unsafe class MachinePeaks : IDisposable
             nn.functional.linear(product.Inputs, product.Weights).Dispose();
     }
 
-    // Twelve sums that do not wait for one another, as many as hide the latency of two multiply-add units.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static double Peak()
-    {
-        const int turns = 2_000_000;
-        const int sums = 12;
-        var (x, y) = (Vector512.Create(0.999f), Vector512.Create(1e-3f));
-        Vector512<float> a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x, i = x, j = x, k = x, l = x;
-        var started = Stopwatch.GetTimestamp();
-        for (var turn = 0; turn < turns; turn++)
-        {
-            a = Vector512.FusedMultiplyAdd(a, x, y);
-            b = Vector512.FusedMultiplyAdd(b, x, y);
-            c = Vector512.FusedMultiplyAdd(c, x, y);
-            d = Vector512.FusedMultiplyAdd(d, x, y);
-            e = Vector512.FusedMultiplyAdd(e, x, y);
-            f = Vector512.FusedMultiplyAdd(f, x, y);
-            g = Vector512.FusedMultiplyAdd(g, x, y);
-            h = Vector512.FusedMultiplyAdd(h, x, y);
-            i = Vector512.FusedMultiplyAdd(i, x, y);
-            j = Vector512.FusedMultiplyAdd(j, x, y);
-            k = Vector512.FusedMultiplyAdd(k, x, y);
-            l = Vector512.FusedMultiplyAdd(l, x, y);
-        }
-        var took = Stopwatch.GetElapsedTime(started).TotalNanoseconds;
-        return Used(a + b + c + d + e + f + g + h + i + j + k + l, 2.0 * turns * sums * Vector512<float>.Count / took);
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private double Read()
     {
@@ -119,10 +86,7 @@ internal sealed unsafe class MachinePeaks : IDisposable
             d += Vector512.LoadAligned(p + 48);
         }
         var took = Stopwatch.GetElapsedTime(started).TotalNanoseconds;
-        return Used(a + b + c + d, StreamBytes / took);
+        // What was read is looked at, so that it is not removed as useless.
+        return Vector512.Sum(a + b + c + d) > 0 ? StreamBytes / took : throw new InvalidOperationException("the sum of positive numbers is not positive");
     }
-
-    // What was computed is looked at, so that it is not removed as useless.
-    private static double Used(Vector512<float> sum, double rate) =>
-        Vector512.Sum(sum) > 0 ? rate : throw new InvalidOperationException("the sum of positive numbers is not positive");
 }

@@ -46,7 +46,7 @@ internal static class SlopeCommand
             await File.WriteAllTextAsync(report.FullName, JsonSerializer.Serialize(new { rows = measurement.Rows, floor = measurement.Floor }, Indented), CancellationToken.None);
         if (table is not null)
             await File.WriteAllTextAsync(table.FullName, text, CancellationToken.None);
-        if (measurement.Floor.Fault is not { } fault)
+        if (measurement.Floor.Fault(measurement.CatalogSlopeNs) is not { } fault)
             return 0;
         await Console.Error.WriteLineAsync($"kd bench slope: {fault}");
         return 1;

@@ -16,7 +16,10 @@ internal sealed class SlopeMeasurement(SlopeServer server, IReadOnlyList<int> si
 
     public IReadOnlyList<SlopeRow> Rows { get; private set; } = [];
 
-    public SlopeFloor Floor { get; private set; } = new(double.NaN, double.NaN, double.NaN);
+    public SlopeFloor Floor { get; private set; } = new(double.NaN, double.NaN);
+
+    /// <summary>Of the path the floor is for.</summary>
+    public double CatalogSlopeNs => Rows.Single(r => r.Path == SlopePath.CatalogScore).SlopeNs;
 
     /// <param name="done">Told the share of the work that is done.</param>
     public async Task RunAsync(int rounds, Action<double> done, CancellationToken stop)
@@ -36,7 +39,7 @@ internal sealed class SlopeMeasurement(SlopeServer server, IReadOnlyList<int> si
             }
             done((round + 1.0) / (WarmRounds + rounds));
         }
-        Floor = new(peaks.SgemmGflops, peaks.PeakGflops, peaks.ReadGBs);
+        Floor = new(peaks.SgemmGflops, peaks.ReadGBs);
         Rows = [.. SlopePath.All(server).Select(path => SlopeRow.Of(path.Name, [.. cells.Where(c => c.Path.Name == path.Name).OrderBy(c => c.N).Select(c => (c.N, Median.Of(c.Us)))]))];
     }
 
@@ -51,7 +54,7 @@ internal sealed class SlopeMeasurement(SlopeServer server, IReadOnlyList<int> si
         text.AppendLine("\n| path | slope, ns a candidate | intercept, µs | R² |\n|---|---|---|---|");
         foreach (var row in Rows)
             text.AppendLine(CultureInfo.InvariantCulture, $"| {row.Path} | {row.SlopeNs:0} | {row.InterceptUs:0.0} | {row.R2:0.00000} |");
-        return text.Append('\n').Append(Floor.Verdict(Rows.Single(r => r.Path == SlopePath.CatalogScore).SlopeNs)).ToString();
+        return text.Append('\n').Append(Floor.Verdict(CatalogSlopeNs)).ToString();
     }
 
     private sealed class Cell(SlopePath path, int n)
