@@ -91,12 +91,11 @@ internal static class PowerLossDrill
                 while (run.Producer.Acknowledged == known)
                     await Task.Delay(5, cancellation);
                 await Task.Delay(TimeSpan.FromSeconds(1 + 2 * random.NextDouble()), cancellation);
-                var (before, after) = await CutAsync(run, disks, cancellation);
+                var acknowledged = await CutAsync(run, disks, cancellation);
                 var key = (string)new StreamKeys(run.Student.Model).Logits!;
                 var account = new RecordAccount(AppendOnlyFile.Entries(run.System.RedisFolder).Where(e => e.Key == key));
-                var missing = account.MissingInRedis(before) - account.MissingInRedis(known);
-                // A process outlives its disk by an instant, in which everysec acknowledges what a machine without power could not.
-                (lost, worst, known) = (lost + missing, Math.Max(worst, missing), after);
+                var missing = account.MissingInRedis(acknowledged);
+                (lost, worst, known) = (missing, Math.Max(worst, missing - lost), acknowledged);
             }
             run.Say($"everysec: {lost} of {run.Producer.Acknowledged:N0} acknowledged records lost in {cuts} power cuts, {worst} at most in one");
             return (lost, worst, cuts);
@@ -107,26 +106,32 @@ internal static class PowerLossDrill
         }
     }
 
-    // Both sides end with their disk, as they would. Returns what had been acknowledged just before, and when they were gone.
-    private static async Task<(long Before, long After)> CutAsync(LearningRun run, IEnumerable<PowerDisk> order, CancellationToken cancellation)
+    // Both sides end with their disk, as they would. Returns what had been acknowledged.
+    private static async Task<long> CutAsync(LearningRun run, IEnumerable<PowerDisk> order, CancellationToken cancellation)
     {
         var system = run.System;
         run.Watch.Close();
         foreach (var part in (string[])["redis", "distiller"])
             system.MayEnd(part);
-        var before = run.Producer.Acknowledged;
+        // A machine without power answers nobody. Here its processes live on for an instant, and an fsync that ends in it may come back well though
+        // nothing was written (seen in 10 of 60 cuts of a loop that does nothing else; never in one that ended before): nobody may hear of it.
+        FaultProxy[] links = [system.ProducerLink, system.DistillerLink];
+        foreach (var link in links)
+            link.Set(LinkFault.HalfOpen);
         foreach (var disk in order)
             disk.Cut();
         foreach (var part in ((string[])["redis", "distiller"]).Where(system.IsRunning))
             await system.KillAsync(part);
-        var after = run.Producer.Acknowledged;
+        foreach (var link in links)
+            link.Set(LinkFault.None);
+        var acknowledged = run.Producer.Acknowledged;
         foreach (var disk in order)
             await disk.RestoreAsync(cancellation);
         // As a server would find it, before anybody puts anything right.
         run.Watch.Open();
         run.Watch.LookOnce();
         await system.StartRedisAsync(cancellation);
-        return (before, after);
+        return acknowledged;
     }
 
     private static ChaosSystem Build(DemoFolder folder, ChaosStudent student, List<PowerDisk> disks, params string[] redisOptions)
