@@ -75,6 +75,35 @@ public sealed unsafe class MatrixTilesTests
         Assert.False(float.IsFinite(Multiply(weight, 32, 1, row, 1, new float[32], relu: true)[0]));
     }
 
+    // .NET takes a null reference as a signal. One whose frame does not fit ends the process: this test would not fail, it would be the last.
+    [Fact]
+    public void A_thread_that_used_the_unit_still_has_room_for_signals()
+    {
+        if (!MatrixUnit.IsSupported)
+            return;
+        var caught = 0;
+        for (var t = 0; t < 3; t++)
+        {
+            var thread = new Thread(() =>
+            {
+                Multiply([1], 1, 1, [1], 1, new float[32], relu: false);
+                try
+                {
+                    _ = NoString().Length;
+                }
+                catch (NullReferenceException)
+                {
+                    caught++;
+                }
+            });
+            thread.Start();
+            thread.Join();
+        }
+        Assert.Equal(3, caught);
+    }
+
+    private static string NoString() => null!;
+
     private static float[] Values(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextSingle() - 0.5f)];
 
     private static float[] Multiply(float[] weight, int inputs, int outputs, float[] rows, int count, float[] addend, bool relu)

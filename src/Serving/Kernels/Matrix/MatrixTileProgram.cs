@@ -76,6 +76,7 @@ internal static unsafe class MatrixTileProgram
     /// <summary>Any thread. Only where <see cref="MatrixUnit.IsSupported"/>.</summary>
     public static void Run(MatrixTileCall call)
     {
+        SignalStack.Ensure();
         call.Configuration = Configuration;
         Program(&call);
     }
