@@ -113,12 +113,22 @@ internal static class FailoverDrill
             for (var look = 0; look < 20; look++)
             {
                 if (await IsAtEndAsync(reader))
+                {
+                    await LearnedAsync();
                     return;
+                }
                 await Task.Delay(50, cancellation);
             }
             await producer.WriteSoundAsync();
         }
         throw new DemoException($"the Distiller has not come to the end of the stream; see the logs in {system.Folder.Logs}");
+
+        // What stands in the journal is learned next; a stop in between leaves it to a recovery.
+        async Task LearnedAsync()
+        {
+            var last = (await JournalAccount.LastAsync(pair.Redis, student.Model, Key(student))).ToString();
+            await system.UntilAsync(() => Task.FromResult(system.Distiller.Text("position", Key(student)) == last), Patience, "the last batch to be learned", cancellation);
+        }
 
         async Task<bool> IsAtEndAsync(LogitStreamReader reader) =>
             await JournalAccount.LastAsync(pair.Redis, student.Model, Key(student)) is { } last && (await reader.ReadAsync(last, 1)).Count == 0;

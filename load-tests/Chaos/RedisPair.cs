@@ -41,8 +41,14 @@ internal sealed class RedisPair(ChaosSystem system) : IAsyncDisposable
     {
         Replication = new(primary.Port);
         var follower = replica = await StartServerAsync(["--replicaof", "127.0.0.1", Replication.Port.ToString(CultureInfo.InvariantCulture)], cancellation);
-        await system.UntilAsync(async () => ((string)(await follower.Database.ExecuteAsync("INFO", "replication"))!).Contains("master_link_status:up", StringComparison.Ordinal),
+        // The replica calls itself in step a second before the primary begins to send it what is new.
+        await system.UntilAsync(async () => (await InfoAsync(primary, "replication")).Contains("state=online", StringComparison.Ordinal),
             Patience, "the replica to follow its primary", cancellation);
+        // It writes its file anew first; what came to a primary before that was done would stand in no file we read.
+        await system.UntilAsync(async () => await InfoAsync(follower, "persistence") is var info && info.Contains("aof_rewrite_in_progress:0", StringComparison.Ordinal)
+            && info.Contains("aof_rewrite_scheduled:0", StringComparison.Ordinal), Patience, "the replica's file to be written", cancellation);
+
+        static async Task<string> InfoAsync(Server server, string section) => (string)(await server.Database.ExecuteAsync("INFO", section))!;
     }
 
     /// <summary>kill -9 for the primary; the replica is the primary, and everybody is led to it.</summary>

@@ -16,7 +16,7 @@ public sealed class LearningDrillTests : IDisposable
 
         Exact(report);
         Assert.Equal(2, report.Pauses);
-        Assert.Equal(3, report.Figures["epochs"]);
+        Assert.True(report.Figures["epochs"] >= 3);
         Assert.Equal(0, report.Figures["stale_publishes"]);
     }
 
