@@ -25,8 +25,11 @@ var httpPort = new Option<int?>("--http-port") { Description = "Port of the stat
 var redis = new Option<string?>("--redis") { Description = "HOST:PORT of the Redis that announces versions; left out: the repository's folder is watched" };
 var device = new Option<InferenceDevice>("--device") { Description = "Where graphs run: cpu, cuda (fails without), auto (says which)", DefaultValueFactory = _ => InferenceDevice.Cpu };
 var engine = new Option<EngineChoice>("--engine") { Description = "What computes scores: auto (the hand-written kernel on the CPU where it agrees with ONNX Runtime, ONNX Runtime on a GPU), vectors (the kernel without the processor's matrix unit), onnx", DefaultValueFactory = _ => EngineChoice.Auto };
-var batchUs = new Option<int?>("--batch-us") { Description = "Longest time, in microseconds, a request waits for others to share a run of ONNX Runtime with; 0: none waits; "
-    + $"left out: {BatchingOptions.CudaDefaultMicroseconds} on CUDA, 0 on the CPU. Requests scored by the hand-written kernel never wait" };
+var batchUs = new Option<int?>("--batch-us")
+{
+    Description = "Longest time, in microseconds, a request waits for others to share a run of ONNX Runtime with; 0: none waits; "
+    + $"left out: {BatchingOptions.CudaDefaultMicroseconds} on CUDA, 0 on the CPU. Requests scored by the hand-written kernel never wait"
+};
 var batchCandidates = new Option<int>("--batch-candidates") { Description = "Candidates of requests that share a run; a request with more goes by itself", DefaultValueFactory = _ => BatchingOptions.DefaultMaxCandidates };
 var batchForced = new Option<bool>("--batch-forced") { Description = "Let requests wait for others even where the server finds that it does not help; for measurements" };
 var status = new Option<string?>("--status") { Description = "File the status is written to once a second, as JSON" };

@@ -204,7 +204,8 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton<ServingStatus>();
         services.AddSingleton<StatusPages>();
         services.AddSingleton(p => new ServableLoader(repository, runtime, p.GetRequiredService<ScoringBufferPool>(),
-            p.GetRequiredService<RecentRequests>(), options.WarmUpLimit) { Engine = options.Engine });
+            p.GetRequiredService<RecentRequests>(), options.WarmUpLimit)
+        { Engine = options.Engine });
         services.AddSingleton(options.Rollout);
         services.AddSingleton(p => new ShadowScoring(p.GetRequiredService<ServableSlot>(), thread));
         services.AddSingleton(p => new Rollout(options.Model, p.GetRequiredService<ServableSlot>(), p.GetRequiredService<SwapLedger>(), state,

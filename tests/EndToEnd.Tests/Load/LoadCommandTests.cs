@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
 using System.Xml.Linq;
-using Grpc.Core;
 using KdServing.Contracts;
 using KdServing.EndToEnd.Tests.Data;
 using KdServing.EndToEnd.Tests.Traffic;
@@ -65,29 +64,6 @@ public sealed class LoadCommandTests : IDisposable
         Assert.Equal(6, most);
         Assert.True((int)step["served"]! > 12);
         Assert.Equal(0, (int)step["errors"]!);
-    }
-
-    [Fact]
-    public async Task Overload_tells_goodput_and_how_fast_the_rest_is_refused()
-    {
-        var running = 0;
-        await using var server = await ScriptedRanking.StartAsync(async r =>
-        {
-            if (Interlocked.Increment(ref running) > 40)
-            {
-                Interlocked.Decrement(ref running);
-                throw new RpcException(new Status(StatusCode.ResourceExhausted, "full"), new Metadata { { "grpc-retry-pushback-ms", "5" } });
-            }
-            await Task.Delay(40);
-            Interlocked.Decrement(ref running);
-            return ScriptedRanking.Reply(r, 1);
-        });
-        var report = Path.Combine(dataset.Folder, "overload.json");
-        Assert.Equal(0, await RunAsync(server, $"--mode overload --factors 4 --seconds 0.5 --warm-up 0 --schema {Schemafile} --candidates 3 --pool 2 --report {report}"));
-        var steps = JsonNode.Parse(await File.ReadAllTextAsync(report))!["steps"]!.AsArray();
-        Assert.Equal(2, steps.Count);
-        Assert.True((int)steps[1]!["errors_by_reason"]!["ResourceExhausted"]! > 0);
-        Assert.True((double)steps[1]!["refused_ms"]!["p99"]! > 0);
     }
 
     [Fact]

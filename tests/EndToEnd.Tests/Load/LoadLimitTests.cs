@@ -1,15 +1,16 @@
 using System.Text.Json.Nodes;
+using Grpc.Core;
 using KdServing.EndToEnd.Tests.Traffic;
 using KdServing.LoadTests.Load;
 
 namespace KdServing.EndToEnd.Tests.Load;
 
-/// <summary>Not beside other tests: what a ramp finds is a matter of time.</summary>
-[CollectionDefinition(nameof(LoadRampTests), DisableParallelization = true)]
-public sealed class LoadRampCollection;
+/// <summary>Not beside other tests: how much a server can do is a matter of time.</summary>
+[CollectionDefinition(nameof(LoadLimitTests), DisableParallelization = true)]
+public sealed class LoadLimitCollection;
 
-[Collection(nameof(LoadRampTests))]
-public sealed class LoadRampTests
+[Collection(nameof(LoadLimitTests))]
+public sealed class LoadLimitTests
 {
     private const string Schema = """
         { "name": "clicks", "targets": ["click"], "features": [
@@ -39,5 +40,31 @@ public sealed class LoadRampTests
         var json = JsonNode.Parse(await File.ReadAllTextAsync(report))!;
         Assert.Contains("highest rate", (string?)json["finding"]);
         Assert.Contains(json["steps"]!.AsArray(), s => (double)s!["latency_ms"]!["p99"]! > 100);
+    }
+
+    [Fact]
+    public async Task Overload_tells_goodput_and_how_fast_the_rest_is_refused()
+    {
+        var running = 0;
+        await using var server = await ScriptedRanking.StartAsync(async r =>
+        {
+            if (Interlocked.Increment(ref running) > 40)
+            {
+                Interlocked.Decrement(ref running);
+                throw new RpcException(new Status(StatusCode.ResourceExhausted, "full"), new Metadata { { "grpc-retry-pushback-ms", "5" } });
+            }
+            await Task.Delay(40);
+            Interlocked.Decrement(ref running);
+            return ScriptedRanking.Reply(r, 1);
+        });
+        using var folder = new TemporaryFolder();
+        var (schema, report) = (Path.Combine(folder.Path, "schema.json"), Path.Combine(folder.Path, "overload.json"));
+        await File.WriteAllTextAsync(schema, Schema);
+        Assert.Equal(0, await LoadCommand.Create().Parse($"--address {server.Address} --mode overload --factors 4 --seconds 0.5 --warm-up 0.3 --schema {schema} "
+            + $"--candidates 3 --pool 2 --report {report}").InvokeAsync());
+        var steps = JsonNode.Parse(await File.ReadAllTextAsync(report))!["steps"]!.AsArray();
+        Assert.Equal(2, steps.Count);
+        Assert.True((int)steps[1]!["errors_by_reason"]!["ResourceExhausted"]! > 0);
+        Assert.True((double)steps[1]!["refused_ms"]!["p99"]! > 0);
     }
 }
