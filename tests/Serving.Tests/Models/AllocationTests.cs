@@ -15,10 +15,13 @@ public sealed class AllocationTests
     {
         using var sample = new SampleStudent("mlp");
         using var versions = new LoadedVersions(sample, count: 1);
-        if (!byKernel)
-            versions[1].Engine = ScoringEngine.OnnxRuntime;
         var request = sample.Request(candidates, seed: 1);
-        Assert.Equal(0, BytesOfTen(versions[1], () => request));
+        // The kernel as loaded, on the matrix unit where there is one, and on vectors.
+        foreach (var engine in byKernel ? (ScoringEngine[])[versions[1].Engine, ScoringEngine.Kernel] : [ScoringEngine.OnnxRuntime])
+        {
+            versions[1].Engine = engine;
+            Assert.Equal(0, BytesOfTen(versions[1], () => request));
+        }
     }
 
     // ONNX Runtime's tensors are bound anew when the number of candidates changes: a cost of the change, not of the candidates.
