@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using KdServing.Contracts;
-using KdServing.Distiller.Checkpoints;
 using KdServing.LoadTests.Demo;
 using StackExchange.Redis;
 
@@ -12,7 +11,6 @@ namespace KdServing.LoadTests.Chaos;
 internal sealed class ChaosRun(ChaosOptions options, IEnumerable<ScheduledFault> faults)
 {
     private const int Candidates = 50;
-    private const int StopAttempts = 3;
     private static readonly TimeSpan DrainPatience = TimeSpan.FromMinutes(3);
 
     // A refresh is due every second; what damage and the gate may cost is some of them.
@@ -88,9 +86,8 @@ internal sealed class ChaosRun(ChaosOptions options, IEnumerable<ScheduledFault>
         var healedMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
         var key = (string)new StreamKeys(student.Model).Logits!;
         var last = AppendOnlyFile.Entries(system.RedisFolder).Last(e => e.Key == key).Id.ToString();
-        await system.UntilAsync(() => Task.FromResult(system.Distiller.Text("position", key) == last), DrainPatience,
-            "the Distiller to work through the stream", cancellation);
-        await StopWholeAsync(system, key, last, cancellation);
+        if (!await CleanStop.RunAsync(system, key, last, cancellation))
+            broken.Add("the Distiller did not stop in order");
         var repository = new ModelRepository(system.Repository);
         var newest = repository.Versions(student.Model)[^1];
         if (repository.Versions(student.Model).Reverse().Select(v => repository.TryManifest(student.Model, v)).FirstOrDefault(m => m is not null)?.CreatedAtMs < healedMs - FreshPatience.TotalMilliseconds)
@@ -99,23 +96,6 @@ internal sealed class ChaosRun(ChaosOptions options, IEnumerable<ScheduledFault>
         var refused = newest.ToString(CultureInfo.InvariantCulture);
         await system.UntilAsync(async () => await system.ServingStatusAsync() is var s && (s.Count("version") >= newest || s["versions_refused", refused] is not null),
             DrainPatience, $"version {newest} to be served", cancellation);
-    }
-
-    // A stop just after a cut may give up on Redis before its last checkpoint is a full one: nothing is lost, but there is nothing to hash.
-    private async Task StopWholeAsync(ChaosSystem system, string key, string last, CancellationToken cancellation)
-    {
-        for (var attempt = 1; ; attempt++)
-        {
-            if (!await system.StopInOrderAsync("distiller", DrainPatience))
-                broken.Add("the Distiller did not stop in order");
-            if (UndisturbedRun.Newest(system.State).Manifest.Kind == CheckpointKind.Full)
-                return;
-            if (attempt == StopAttempts)
-                throw new DemoException($"{StopAttempts} stops in order left no full checkpoint in {system.State}");
-            system.StartDistiller();
-            await system.UntilAsync(() => Task.FromResult(system.Distiller.Text("position", key) == last), DrainPatience,
-                "the Distiller to come back", cancellation);
-        }
     }
 
     private async Task<ChaosReport> AccountAsync(ChaosSystem system, ChaosStudent student, RepositoryWatch watch, ChaosProducer producer,

@@ -49,8 +49,7 @@ internal static class FailoverDrill
             await LearnsAsync(system, pair, student, cancellation);
             await stopProducing.CancelAsync();
             await producing;
-            await ToTheEndAsync(system, pair, student, producer, cancellation);
-            await system.StopInOrderAsync("distiller", Patience);
+            await CleanStop.RunAsync(system, Key(student), await ToTheEndAsync(system, pair, student, producer, cancellation), cancellation);
             watch.LookOnce();
             return Account(options, count, clock, system, pair, student, producer, watch);
         }
@@ -105,33 +104,21 @@ internal static class FailoverDrill
     }
 
     // Batches are cut by count, and what the Distiller has read of a dead primary nobody else knows: one record after the other, until the last one is in a batch.
-    private static async Task ToTheEndAsync(ChaosSystem system, RedisPair pair, ChaosStudent student, ChaosProducer producer, CancellationToken cancellation)
+    // Returns where that is.
+    private static async Task<string> ToTheEndAsync(ChaosSystem system, RedisPair pair, ChaosStudent student, ChaosProducer producer, CancellationToken cancellation)
     {
         for (var n = 0; n <= student.BatchRecords; n++)
         {
             var reader = new LogitStreamReader(pair.Redis, student.Model, student.Schema);
             for (var look = 0; look < 20; look++)
             {
-                if (await IsAtEndAsync(reader))
-                {
-                    await LearnedAsync();
-                    return;
-                }
+                if (await JournalAccount.LastAsync(pair.Redis, student.Model, Key(student)) is { } last && (await reader.ReadAsync(last, 1)).Count == 0)
+                    return last.ToString();
                 await Task.Delay(50, cancellation);
             }
             await producer.WriteSoundAsync();
         }
         throw new DemoException($"the Distiller has not come to the end of the stream; see the logs in {system.Folder.Logs}");
-
-        // What stands in the journal is learned next; a stop in between leaves it to a recovery.
-        async Task LearnedAsync()
-        {
-            var last = (await JournalAccount.LastAsync(pair.Redis, student.Model, Key(student))).ToString();
-            await system.UntilAsync(() => Task.FromResult(system.Distiller.Text("position", Key(student)) == last), Patience, "the last batch to be learned", cancellation);
-        }
-
-        async Task<bool> IsAtEndAsync(LogitStreamReader reader) =>
-            await JournalAccount.LastAsync(pair.Redis, student.Model, Key(student)) is { } last && (await reader.ReadAsync(last, 1)).Count == 0;
     }
 
     private static string Key(ChaosStudent student) => (string)new StreamKeys(student.Model).Logits!;

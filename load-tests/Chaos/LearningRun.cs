@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using KdServing.Contracts;
-using KdServing.Distiller.Checkpoints;
 using KdServing.LoadTests.Demo;
 using StackExchange.Redis;
 
@@ -18,8 +17,6 @@ namespace KdServing.LoadTests.Chaos;
 internal sealed class LearningRun : IAsyncDisposable
 {
     public static readonly TimeSpan StartPatience = TimeSpan.FromMinutes(1);
-    private const int StopAttempts = 3;
-    private static readonly TimeSpan DrainPatience = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(20);
 
     private readonly Stopwatch clock = Stopwatch.StartNew();
@@ -80,7 +77,8 @@ internal sealed class LearningRun : IAsyncDisposable
         var reader = new LogitStreamReader(Redis, Student.Model, Student.Schema);
         await Producer.PadAsync(reader.AddedAsync, Student.BatchRecords);
         Say("to the end of the stream");
-        await DrainAsync(reader.StreamKey, cancellation);
+        var last = AppendOnlyFile.Entries(System.RedisFolder).Last(e => e.Key == reader.StreamKey).Id.ToString();
+        await CleanStop.RunAsync(System, reader.StreamKey, last, cancellation);
         var records = await new StreamAccount(System, Student, Redis).CloseAsync(Producer);
         Say("the same stream, undisturbed");
         var hash = UndisturbedRun.StateHash(System.State);
@@ -113,23 +111,5 @@ internal sealed class LearningRun : IAsyncDisposable
         await System.DisposeAsync();
         folder.Dispose();
         stopProducing.Dispose();
-    }
-
-    // A stop just after a fault may give up on Redis before its last checkpoint is a full one: nothing is lost, but there is nothing to hash.
-    private async Task DrainAsync(string key, CancellationToken cancellation)
-    {
-        var last = AppendOnlyFile.Entries(System.RedisFolder).Last(e => e.Key == key).Id.ToString();
-        for (var attempt = 1; ; attempt++)
-        {
-            if (!System.IsRunning("distiller"))
-                System.StartDistiller();
-            await System.UntilAsync(() => Task.FromResult(System.Distiller.Text("position", key) == last), DrainPatience,
-                "the Distiller to work through the stream", cancellation);
-            await System.StopInOrderAsync("distiller", DrainPatience);
-            if (UndisturbedRun.Newest(System.State).Manifest.Kind == CheckpointKind.Full)
-                return;
-            if (attempt == StopAttempts)
-                throw new DemoException($"{StopAttempts} stops in order left no full checkpoint in {System.State}");
-        }
     }
 }
