@@ -1,15 +1,19 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
 using KdServing.Contracts;
 
 namespace KdServing.LoadTests.Load;
 
 /// <summary>Publishes one version after another into a repository: the newest one again, as a delta of a hundredth of its rows, or as a base.</summary>
 /// <remarks>Scores do not change, so whatever a swap disturbs is the swap's doing. No trainer may publish the model meanwhile.</remarks>
-internal sealed class VersionStorm : IDisposable
+internal sealed partial class VersionStorm : IDisposable
 {
-    private const double RowShare = 0.01;
+    private const int RowsApart = 100;
     // As the Distiller does it by default (RefreshPolicy): a chain of thousands of deltas is nobody's.
     private const int BaseEvery = 20;
     private const int KeptBases = 3;
+    // The Distiller's, whose part this is: it gives way to the server, and to the requests that are to be timed.
+    private const int PublisherNiceness = 5;
 
     private readonly ModelRepository repository;
     private readonly string model;
@@ -37,18 +41,26 @@ internal sealed class VersionStorm : IDisposable
     /// <summary>Versions published so far.</summary>
     public int Published { get; private set; }
 
-    /// <summary>Publishes until stopped, one version each interval.</summary>
-    public async Task RunAsync(double everySeconds, CancellationToken stop)
+    /// <summary>Publishes until stopped, one version each interval, on a thread that gives way.</summary>
+    public Task RunAsync(double everySeconds, CancellationToken stop)
     {
-        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(everySeconds));
-        try
+        var done = new TaskCompletionSource();
+        new Thread(() =>
         {
-            while (await timer.WaitForNextTickAsync(stop))
-                Publish();
-        }
-        catch (OperationCanceledException) when (stop.IsCancellationRequested)
-        {
-        }
+            try
+            {
+                if (OperatingSystem.IsLinux())
+                    _ = SetPriority(0, GetThreadId(), PublisherNiceness);
+                Run(TimeSpan.FromSeconds(everySeconds), stop);
+                done.SetResult();
+            }
+            catch (Exception e)
+            {
+                done.SetException(e);
+            }
+        })
+        { IsBackground = true, Name = "storm" }.Start();
+        return done.Task;
     }
 
     /// <summary>Publishes one version.</summary>
@@ -74,9 +86,27 @@ internal sealed class VersionStorm : IDisposable
         {
             foreach (var file in newest.Files.Keys.Where(f => f is not (StudentSignature.RowsFile or StudentSignature.RankerFile)))
                 File.Copy(Path.Combine(source, file), Path.Combine(folder, file));
-            int[][]? rows = isBase ? null : [.. tables.Select(t => Enumerable.Range(0, t.Rows).Where(_ => random.NextDouble() < RowShare).ToArray())];
+            int[][]? rows = isBase ? null : [.. tables.Select(t => Scattered(t.Rows))];
             DurableFile.Write(Path.Combine(folder, StudentSignature.RowsFile), s => RowsFile.Write(s, tables, rows));
         }
+    }
+
+    private void Run(TimeSpan interval, CancellationToken stop)
+    {
+        var clock = Stopwatch.StartNew();
+        for (var due = interval; !stop.WaitHandle.WaitOne(Positive(due - clock.Elapsed)); due += interval)
+            Publish();
+
+        static TimeSpan Positive(TimeSpan span) => span > TimeSpan.Zero ? span : TimeSpan.Zero;
+    }
+
+    // Rows a hundred apart on average, anywhere: the worst there is for what shares pages with the version before.
+    private int[] Scattered(int rows)
+    {
+        var chosen = new List<int>();
+        for (var row = random.Next(RowsApart); row < rows; row += 1 + random.Next(2 * RowsApart - 1))
+            chosen.Add(row);
+        return [.. chosen];
     }
 
     public void Dispose()
@@ -90,4 +120,10 @@ internal sealed class VersionStorm : IDisposable
         string[] models = Directory.Exists(folder) ? [.. Directory.EnumerateDirectories(folder).Select(d => Path.GetFileName(d))] : [];
         return models is [var only] ? only : throw new LoadException($"--model: {folder} holds {models.Length} models; name one");
     }
+
+    [LibraryImport("libc", EntryPoint = "gettid")]
+    private static partial int GetThreadId();
+
+    [LibraryImport("libc", EntryPoint = "setpriority")]
+    private static partial int SetPriority(int which, int who, int niceness);
 }

@@ -20,11 +20,12 @@ namespace KdServing.Contracts;
 /// </remarks>
 public sealed unsafe class EmbeddingTable : IDisposable
 {
-    // 4 KiB, 64 rows of width 16: when one row in a thousand changes, anywhere, a new version copies 6 % of the pages (of 64 KiB
-    // pages it copied 65 %: see 'bench refresh'), and 10^7 rows are 1.6·10^5 counters, forked in 3 ms.
-    private const int TargetPageFloats = 1024;
+    // 1 KiB, 16 rows of width 16: when one row in a thousand changes, anywhere, a new version copies 1.6 % of the pages (of 64 KiB pages it copied
+    // 65 %: see 'bench refresh').
+    private const int TargetPageFloats = 256;
 
-    private readonly EmbeddingPage[] pages;
+    private readonly EmbeddingPages pages;
+    private readonly int[] numbers;
     private readonly nint[] addresses;
     private readonly ulong[] dirty;
     private readonly int shift;
@@ -32,14 +33,14 @@ public sealed unsafe class EmbeddingTable : IDisposable
     private bool disposed;
 
     /// <summary>A table whose rows are all zero.</summary>
-    public EmbeddingTable(TableShape shape) : this(shape, Allocate(shape))
+    public EmbeddingTable(TableShape shape) : this(shape, Pages(shape))
     {
-        foreach (var page in pages)
-            new Span<float>(page.Data, page.Floats).Clear();
+        foreach (var page in addresses)
+            new Span<float>((float*)page, pages.PageFloats).Clear();
     }
 
     /// <summary>A table of uniform random rows in ±<paramref name="scale"/>, a function of seed, row and column alone.</summary>
-    public EmbeddingTable(TableShape shape, ulong seed, float scale) : this(shape, Allocate(shape))
+    public EmbeddingTable(TableShape shape, ulong seed, float scale) : this(shape, Pages(shape))
     {
         for (var row = 0; row < shape.Rows; row++)
         {
@@ -53,15 +54,18 @@ public sealed unsafe class EmbeddingTable : IDisposable
         }
     }
 
-    private EmbeddingTable(TableShape shape, EmbeddingPage[] pages)
+    // numbers and addresses: of the pages, which this table owns together with others; null: new ones.
+    private EmbeddingTable(TableShape shape, EmbeddingPages pages, int[]? numbers = null, nint[]? addresses = null)
     {
         Shape = shape;
         this.pages = pages;
         shift = PageShift(shape.Width);
         mask = (1 << shift) - 1;
-        addresses = new nint[pages.Length];
-        for (var p = 0; p < pages.Length; p++)
-            addresses[p] = (nint)pages[p].Data;
+        pages.Attach();
+        if (numbers is null)
+            pages.Take(numbers = new int[PageCount(shape)]);
+        this.numbers = numbers;
+        this.addresses = addresses ?? [.. numbers.Select(n => (nint)pages.Address(n))];
         dirty = new ulong[(shape.Rows + 63) / 64];
     }
 
@@ -162,12 +166,10 @@ public sealed unsafe class EmbeddingTable : IDisposable
 
     private float* WritablePage(int p, bool keepsRows)
     {
-        if (pages[p].IsShared)
+        if (pages.IsShared(numbers[p]))
         {
-            var own = keepsRows ? pages[p].Copy() : new EmbeddingPage(pages[p].Floats);
-            pages[p].Release();
-            pages[p] = own;
-            addresses[p] = (nint)own.Data;
+            numbers[p] = pages.Unshare(numbers[p], keepsRows);
+            addresses[p] = (nint)pages.Address(numbers[p]);
         }
         return (float*)addresses[p];
     }
@@ -179,9 +181,8 @@ public sealed unsafe class EmbeddingTable : IDisposable
     public EmbeddingTable Fork()
     {
         ObjectDisposedException.ThrowIf(disposed, this);
-        foreach (var page in pages)
-            page.Share();
-        return new(Shape, (EmbeddingPage[])pages.Clone());
+        pages.Share(numbers);
+        return new(Shape, pages, (int[])numbers.Clone(), (nint[])addresses.Clone());
     }
 
     /// <summary>Rows written since the last call, ascending; the bitmap is clean afterwards.</summary>
@@ -214,8 +215,8 @@ public sealed unsafe class EmbeddingTable : IDisposable
         if (disposed)
             return;
         disposed = true;
-        foreach (var page in pages)
-            page.Release();
+        pages.Release(numbers);
+        pages.Detach();
         GC.SuppressFinalize(this);
     }
 
@@ -223,12 +224,7 @@ public sealed unsafe class EmbeddingTable : IDisposable
 
     private static int PageShift(int width) => BitOperations.Log2((uint)Math.Max(1, TargetPageFloats / width));
 
-    private static EmbeddingPage[] Allocate(TableShape shape)
-    {
-        var rows = 1 << PageShift(shape.Width);
-        var pages = new EmbeddingPage[(shape.Rows + rows - 1) / rows];
-        for (var p = 0; p < pages.Length; p++)
-            pages[p] = new(rows * shape.Width);
-        return pages;
-    }
+    private static int PageCount(TableShape shape) => (shape.Rows - 1 >> PageShift(shape.Width)) + 1;
+
+    private static EmbeddingPages Pages(TableShape shape) => new(shape.Width << PageShift(shape.Width), PageCount(shape));
 }

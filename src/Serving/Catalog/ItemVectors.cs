@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using KdServing.Contracts;
 using KdServing.Serving.Kernels;
 
 namespace KdServing.Serving.Catalog;

@@ -6,11 +6,15 @@ namespace KdServing.Serving.Models;
 /// <summary>A thread for work that must not compete with requests: the kernel gives way to them.</summary>
 /// <remarks>
 /// On Linux every thread has a niceness of its own; .NET's <c>Thread.Priority</c> does not set it, so we do. A thread can not
-/// lower its niceness again, hence one of its own, that lives as long as the server.
+/// lower its niceness again, hence one of its own, that lives as long as the server. Niceness is a share of the processor, not a rank: since Linux 6.6
+/// a thread that runs keeps its core for its slice, some milliseconds, whoever wakes up meanwhile. So the slice is made short as well (Linux 6.12 and
+/// later heed it). The policy for idle threads would give way at once, but on a busy machine it may get no time at all, and the garbage collector
+/// has to wait for every thread. Source: sched_setattr(2); Documentation/scheduler/sched-eevdf.rst.
 /// </remarks>
 public sealed partial class NicedThread : IDisposable
 {
     private const int PrioProcess = 0; // with a thread id, it means that thread
+    private const ulong SliceNanoseconds = 100_000; // the shortest there is
     private readonly BlockingCollection<Action> work = [];
     private readonly Thread thread;
 
@@ -57,10 +61,43 @@ public sealed partial class NicedThread : IDisposable
             var id = GetThreadId();
             if (SetPriority(PrioProcess, id, niceness) == 0)
                 Niceness = GetPriority(PrioProcess, id);
+            Slice(niceness);
         }
         foreach (var step in work.GetConsumingEnumerable())
             step();
     }
+
+    // A kernel that knows no slices takes the call or refuses it: the thread runs either way.
+    private static void Slice(int niceness)
+    {
+        nint? call = RuntimeInformation.ProcessArchitecture switch
+        {
+            Architecture.X64 => 314,
+            Architecture.Arm64 => 274,
+            _ => null,
+        };
+        var attributes = new SchedulingAttributes { Size = (uint)Marshal.SizeOf<SchedulingAttributes>(), Nice = niceness, Runtime = SliceNanoseconds };
+        if (call is { } number)
+            _ = SetAttributes(number, 0, attributes, 0);
+    }
+
+    // struct sched_attr in its first form; policy 0 is that of ordinary threads.
+    [StructLayout(LayoutKind.Sequential)]
+    private struct SchedulingAttributes
+    {
+        public uint Size;
+        public uint Policy;
+        public ulong Flags;
+        public int Nice;
+        public uint Priority;
+        public ulong Runtime;
+        public ulong Deadline;
+        public ulong Period;
+    }
+
+    // glibc had no name for it before 2.41.
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial nint SetAttributes(nint call, nint thread, in SchedulingAttributes attributes, nint flags);
 
     [LibraryImport("libc", EntryPoint = "gettid")]
     private static partial int GetThreadId();

@@ -1,9 +1,9 @@
 using System.Runtime.InteropServices;
 
-namespace KdServing.Serving.Catalog;
+namespace KdServing.Contracts;
 
 /// <summary>Native memory in 2 MiB pages where the kernel gives them (<c>madvise</c>); else plain memory.</summary>
-internal static unsafe partial class HugePages
+public static unsafe partial class HugePages
 {
     private const nuint PageBytes = 2 * 1024 * 1024;
     private const int AdviseHugePage = 14; // MADV_HUGEPAGE

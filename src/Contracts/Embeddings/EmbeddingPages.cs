@@ -1,0 +1,123 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+
+namespace KdServing.Contracts;
+
+/// <summary>Pages of one size in native memory, shared by a table and the tables that forked from it; each page counts the tables that read it.</summary>
+/// <remarks>
+/// Thread-safe. Pages lie in slabs of up to 2 MiB, on huge pages where the kernel gives them: rows are read from anywhere in a table, and with pages of
+/// 4 KiB nearly every one costs a walk of the page table. A page that nobody reads any more is the next one handed out; the slabs go back with the
+/// last table. What versions of a refresh copy is thus the same memory again and again, and the allocator is not asked.
+/// </remarks>
+internal sealed unsafe class EmbeddingPages
+{
+    private const int SlabBytes = 2 << 20;
+
+    private readonly Lock gate = new();
+    private readonly int pageFloats;
+    private readonly int slabShift;
+    private readonly int slabMask;
+    private volatile Slab[] slabs = [];
+    private int[] free = [];
+    private int freeCount;
+    private int tables;
+
+    /// <param name="pageFloats">Floats a page.</param>
+    /// <param name="expected">Pages of one table: a small one does not take a slab of 2 MiB.</param>
+    public EmbeddingPages(int pageFloats, int expected)
+    {
+        this.pageFloats = pageFloats;
+        var most = Math.Max(1, SlabBytes / (pageFloats * sizeof(float)));
+        slabShift = BitOperations.Log2((uint)Math.Min(most, BitOperations.RoundUpToPowerOf2((uint)Math.Max(1, expected))));
+        slabMask = (1 << slabShift) - 1;
+    }
+
+    /// <summary>Floats a page.</summary>
+    public int PageFloats => pageFloats;
+
+    public float* Address(int page) => slabs[page >> slabShift].Data + (long)(page & slabMask) * pageFloats;
+
+    /// <summary>More than one table reads this page: it must be copied before it is written.</summary>
+    public bool IsShared(int page) => Volatile.Read(ref Owners(page)) > 1;
+
+    /// <summary>Pages with one owner and whatever they held last.</summary>
+    public void Take(Span<int> pages)
+    {
+        lock (gate)
+        {
+            while (freeCount < pages.Length)
+                AddSlab();
+            foreach (ref var page in pages)
+            {
+                page = free[--freeCount];
+                Owners(page) = 1;
+            }
+        }
+    }
+
+    /// <summary>A copy for one of the owners of a shared page, who gives the shared one back.</summary>
+    /// <param name="keepsRows">False: every row will be written, whatever the page holds.</param>
+    public int Unshare(int page, bool keepsRows)
+    {
+        var own = 0;
+        Take(new(ref own));
+        if (keepsRows)
+            new ReadOnlySpan<float>(Address(page), pageFloats).CopyTo(new(Address(own), pageFloats));
+        Release([page]);
+        return own;
+    }
+
+    /// <summary>Another table reads these too.</summary>
+    public void Share(ReadOnlySpan<int> pages)
+    {
+        foreach (var page in pages)
+            Interlocked.Increment(ref Owners(page));
+    }
+
+    /// <summary>A table reads these no more.</summary>
+    public void Release(ReadOnlySpan<int> pages)
+    {
+        foreach (var page in pages)
+        {
+            if (Interlocked.Decrement(ref Owners(page)) > 0)
+                continue;
+            lock (gate)
+                free[freeCount++] = page;
+        }
+    }
+
+    /// <summary>A table has pages of these.</summary>
+    public void Attach() => Interlocked.Increment(ref tables);
+
+    /// <summary>A table has released all of its pages; the last one frees the memory.</summary>
+    public void Detach()
+    {
+        if (Interlocked.Decrement(ref tables) > 0)
+            return;
+        foreach (var slab in slabs)
+            NativeMemory.AlignedFree(slab.Data);
+        slabs = [];
+    }
+
+    private ref int Owners(int page) => ref slabs[page >> slabShift].Owners[page & slabMask];
+
+    // Under the gate.
+    private void AddSlab()
+    {
+        var pages = 1 << slabShift;
+        var slab = new Slab((float*)HugePages.Allocate((nuint)pages * (nuint)pageFloats * sizeof(float)), new int[pages]);
+        var first = slabs.Length << slabShift;
+        slabs = [.. slabs, slab];
+        // Room for every page there is, so that giving back never allocates; ascending pages are handed out first.
+        Array.Resize(ref free, first + pages);
+        for (var page = pages - 1; page >= 0; page--)
+            free[freeCount++] = first + page;
+    }
+
+    private sealed class Slab(float* data, int[] owners)
+    {
+        public float* Data { get; } = data;
+
+        public int[] Owners { get; } = owners;
+    }
+}
