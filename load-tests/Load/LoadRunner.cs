@@ -54,22 +54,15 @@ internal sealed class LoadRunner(IReadOnlyList<LoadConnection> connections, Vers
         var sent = 0L;
         for (var c = 0; c < used; c++)
         {
-            var share = concurrency / used + (c < concurrency % used ? 1 : 0);
-            connections[c].Answered = (connection, answered) =>
-            {
-                for (; answered > 0 && connection.InFlight < share && MonotonicClock.NowNs() < end && !stop.IsCancellationRequested; answered--)
-                    SubmitNext(connection);
-            };
+            var share = Share(c);
+            connections[c].Answered = (connection, answered) => Fill(connection, share, answered);
         }
         var sweep = new Sweep(this, name, begin, seconds);
         while (MonotonicClock.NowNs() < end && !stop.IsCancellationRequested)
         {
             // The first ones, and again whoever was lost with its connection.
             for (var c = 0; c < used; c++)
-            {
-                for (var share = concurrency / used + (c < concurrency % used ? 1 : 0) - connections[c].InFlight; share > 0; share--)
-                    SubmitNext(connections[c]);
-            }
+                Fill(connections[c], Share(c), concurrency);
             MonotonicClock.SleepUntil(MonotonicClock.NowNs() + SweepNs);
             sweep.Look(Interlocked.Read(ref sent));
         }
@@ -77,10 +70,19 @@ internal sealed class LoadRunner(IReadOnlyList<LoadConnection> connections, Vers
         foreach (var connection in connections)
             connection.Answered = null;
 
-        void SubmitNext(LoadConnection connection)
+        int Share(int connection) => concurrency / used + (connection < concurrency % used ? 1 : 0);
+
+        // Who receives and who sweeps both see a place that is free; one of them takes it.
+        void Fill(LoadConnection connection, int share, int most)
         {
-            Interlocked.Increment(ref sent);
-            connection.Submit((int)(Interlocked.Increment(ref next) % requests), MonotonicClock.NowNs());
+            lock (connection)
+            {
+                for (; most > 0 && connection.InFlight < share && MonotonicClock.NowNs() < end && !stop.IsCancellationRequested; most--)
+                {
+                    Interlocked.Increment(ref sent);
+                    connection.Submit((int)(Interlocked.Increment(ref next) % requests), MonotonicClock.NowNs());
+                }
+            }
         }
     });
 
