@@ -135,6 +135,30 @@ public sealed class EmbeddingTableTests
         Assert.InRange(ResidentBytes() - before, long.MinValue, 200_000_000);
     }
 
+    /// <summary>A chain of versions, each of which rewrites every page, holds two versions' pages and no more.</summary>
+    [Fact]
+    public void Pages_that_nobody_reads_are_used_again()
+    {
+        var shape = new TableShape("chain", 250_000, 16);
+        var version = new EmbeddingTable(shape);
+        var before = 0L;
+        for (var round = 0; round < 30; round++)
+        {
+            var next = version.Fork();
+            for (var row = 0; row < shape.Rows; row += 16)
+                next.Writable(row)[0] = round;
+            version.Dispose();
+            version = next;
+            if (round == 2)
+                before = ResidentBytes();
+        }
+
+        // 16 MB a version.
+        Assert.InRange(ResidentBytes() - before, long.MinValue, 100_000_000);
+        Assert.Equal(29, version[16][0]);
+        version.Dispose();
+    }
+
     [Fact]
     public void A_disposed_table_can_not_be_forked_and_disposing_twice_is_harmless()
     {
