@@ -86,7 +86,7 @@ internal sealed class ChaosRun(ChaosOptions options, IEnumerable<ScheduledFault>
         var healedMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
         var key = (string)new StreamKeys(student.Model).Logits!;
         var last = AppendOnlyFile.Entries(system.RedisFolder).Last(e => e.Key == key).Id.ToString();
-        if (!await CleanStop.RunAsync(system, key, last, cancellation))
+        if (!await CleanStop.RunAsync(system, key, last, DrainPatience, cancellation))
             broken.Add("the Distiller did not stop in order");
         var repository = new ModelRepository(system.Repository);
         var newest = repository.Versions(student.Model)[^1];

@@ -7,7 +7,6 @@ namespace KdServing.LoadTests.Chaos;
 internal static class CleanStop
 {
     private const int Attempts = 3;
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     /// <summary>Lets it come to the end of a stream and stops it in order; starts it again when the stop left its state to a recovery.</summary>
     /// <remarks>
@@ -15,18 +14,19 @@ internal static class CleanStop
     /// but the newest checkpoint is an older one, and that may well be a full one: its position tells.
     /// </remarks>
     /// <param name="last">Id of the stream's last entry.</param>
+    /// <param name="patience">For coming to the end, and again for stopping.</param>
     /// <returns>False when it had to be killed.</returns>
     /// <exception cref="DemoException">It does not come to the end, or leaves no such checkpoint.</exception>
-    public static async Task<bool> RunAsync(ChaosSystem system, string streamKey, string last, CancellationToken cancellation)
+    public static async Task<bool> RunAsync(ChaosSystem system, string streamKey, string last, TimeSpan patience, CancellationToken cancellation)
     {
         var inOrder = true;
         for (var attempt = 1; attempt <= Attempts; attempt++)
         {
             if (!system.IsRunning("distiller"))
                 system.StartDistiller();
-            await system.UntilAsync(() => Task.FromResult(system.Distiller.Text("position", streamKey) == last), Patience,
+            await system.UntilAsync(() => Task.FromResult(system.Distiller.Text("position", streamKey) == last), patience,
                 "the Distiller to work through the stream", cancellation);
-            inOrder &= await system.StopInOrderAsync("distiller", Patience);
+            inOrder &= await system.StopInOrderAsync("distiller", patience);
             var newest = UndisturbedRun.Newest(system.State).Manifest;
             if (newest.Kind == CheckpointKind.Full && newest.Streams.TryGetValue(streamKey, out var state) && state.Position == last)
                 return inOrder;

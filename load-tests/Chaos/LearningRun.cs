@@ -17,6 +17,7 @@ namespace KdServing.LoadTests.Chaos;
 internal sealed class LearningRun : IAsyncDisposable
 {
     public static readonly TimeSpan StartPatience = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan DrainPatience = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(20);
 
     private readonly Stopwatch clock = Stopwatch.StartNew();
@@ -78,7 +79,7 @@ internal sealed class LearningRun : IAsyncDisposable
         await Producer.PadAsync(reader.AddedAsync, Student.BatchRecords);
         Say("to the end of the stream");
         var last = AppendOnlyFile.Entries(System.RedisFolder).Last(e => e.Key == reader.StreamKey).Id.ToString();
-        await CleanStop.RunAsync(System, reader.StreamKey, last, cancellation);
+        await CleanStop.RunAsync(System, reader.StreamKey, last, DrainPatience, cancellation);
         var records = await new StreamAccount(System, Student, Redis).CloseAsync(Producer);
         Say("the same stream, undisturbed");
         var hash = UndisturbedRun.StateHash(System.State);

@@ -52,7 +52,7 @@ internal sealed class LoadArguments
     public readonly Option<string?> Repository = new("--repository") { Description = "storm: the server's model repository; clones of its newest version are published there." };
     public readonly Option<double> SwapEvery = new("--swap-every") { Description = "storm: seconds from one version to the next.", DefaultValueFactory = _ => 1 };
     public readonly Option<string?> Control = new("--control") { Description = "storm: HOST:PORT of the server's control listener; in every other phase the server holds its version, and the two are compared." };
-    public readonly Option<double> PhaseSeconds = new("--phase-seconds") { Description = "storm with --control: length of a phase.", DefaultValueFactory = _ => 20 };
+    public readonly Option<double> PhaseSeconds = new("--phase-seconds") { Description = "storm with --control: length of a phase; of more than four the first two are not counted.", DefaultValueFactory = _ => 20 };
     public readonly Option<Uri?> Status = new("--status")
     {
         Description = "The server's HTTP port, e.g. http://127.0.0.1:8501: swap windows are then those of its ledger.",

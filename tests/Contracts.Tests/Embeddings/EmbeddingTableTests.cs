@@ -5,7 +5,7 @@ namespace KdServing.Contracts.Tests.Embeddings;
 
 public sealed class EmbeddingTableTests
 {
-    // Forty pages, the last one not full.
+    // 157 pages of 64 rows, the last one not full.
     private static readonly TableShape Shape = new("t", 10_000, 3);
 
     /// <summary>Whatever is written, forked and disposed in whatever order, every table holds what its own history says.</summary>
