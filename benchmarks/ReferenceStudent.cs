@@ -2,6 +2,7 @@ using Google.Protobuf;
 using KdServing.Contracts;
 using KdServing.Distiller.Publishing;
 using KdServing.Distiller.Students;
+using KdServing.Serving.Kernels;
 using KdServing.Serving.Models;
 
 namespace KdServing.Benchmarks;
@@ -35,7 +36,10 @@ public sealed class ReferenceStudent : IDisposable
         writer = new(repository, Model, new());
         tables = [.. Schema.Tables.Select((t, i) => new EmbeddingTable(t, (ulong)i, 0.1f))];
         Publish();
-        Servable = new ServableLoader(repository, runtime, pool, new(), TimeSpan.FromSeconds(1)).Load(Model, 1, held: null);
+        // Sessions of its own, not those that a version scored by a kernel shares: ONNX Runtime is measured as it would serve.
+        var loader = new ServableLoader(repository, runtime, pool, new(), TimeSpan.FromSeconds(1)) { Engine = EngineChoice.Onnx };
+        Servable = loader.Load(Model, 1, held: null);
+        Servable.Engine = MatrixUnit.IsSupported ? ScoringEngine.MatrixKernel : DenseTiles.IsSupported ? ScoringEngine.Kernel : ScoringEngine.OnnxRuntime;
     }
 
     /// <summary>Root of the repository it is published in.</summary>

@@ -205,7 +205,7 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton<StatusPages>();
         services.AddSingleton(p => new ServableLoader(repository, runtime, p.GetRequiredService<ScoringBufferPool>(),
             p.GetRequiredService<RecentRequests>(), options.WarmUpLimit)
-        { Engine = options.Engine });
+        { Engine = options.Engine, RestsBesideRequests = true });
         services.AddSingleton(options.Rollout);
         services.AddSingleton(p => new ShadowScoring(p.GetRequiredService<ServableSlot>(), thread));
         services.AddSingleton(p => new Rollout(options.Model, p.GetRequiredService<ServableSlot>(), p.GetRequiredService<SwapLedger>(), state,

@@ -6,8 +6,9 @@ namespace KdServing.Contracts;
 /// <summary>Pages of one size in native memory, shared by a table and the tables that forked from it; each page counts the tables that read it.</summary>
 /// <remarks>
 /// Thread-safe. Pages lie in slabs of up to 2 MiB, on huge pages where the kernel gives them: rows are read from anywhere in a table, and with pages of
-/// 4 KiB nearly every one costs a walk of the page table. A page that nobody reads any more is the next one handed out; the slabs go back with the
-/// last table. What versions of a refresh copy is thus the same memory again and again, and the allocator is not asked.
+/// 4 KiB nearly every one costs a walk of the page table. A page that nobody reads any more is the next one handed out: what versions of a refresh
+/// copy is the same memory again and again, and the allocator is not asked. A slab goes back when none of its pages is read and less than two thirds
+/// of all pages are; all go back with the last table.
 /// </remarks>
 internal sealed unsafe class EmbeddingPages
 {
@@ -20,6 +21,7 @@ internal sealed unsafe class EmbeddingPages
     private volatile Slab[] slabs = [];
     private int[] free = [];
     private int freeCount;
+    private int pageCount;
     private int tables;
 
     /// <param name="pageFloats">Floats a page.</param>
@@ -51,6 +53,7 @@ internal sealed unsafe class EmbeddingPages
             {
                 page = free[--freeCount];
                 Owners(page) = 1;
+                slabs[page >> slabShift].Used++;
             }
         }
     }
@@ -77,12 +80,25 @@ internal sealed unsafe class EmbeddingPages
     /// <summary>A table reads these no more.</summary>
     public void Release(ReadOnlySpan<int> pages)
     {
+        var freed = 0;
         foreach (var page in pages)
         {
             if (Interlocked.Decrement(ref Owners(page)) > 0)
                 continue;
+            freed++;
             lock (gate)
+            {
                 free[freeCount++] = page;
+                slabs[page >> slabShift].Used--;
+            }
+        }
+        if (freed == 0)
+            return;
+        lock (gate)
+        {
+            // A version that changed all rows left as many pages as it took; those of a delta are wanted again soon.
+            if (freeCount > pageCount / 3)
+                ReturnEmptySlabs();
         }
     }
 
@@ -106,18 +122,48 @@ internal sealed unsafe class EmbeddingPages
     {
         var pages = 1 << slabShift;
         var slab = new Slab((float*)HugePages.Allocate((nuint)pages * (nuint)pageFloats * sizeof(float)), new int[pages]);
-        var first = slabs.Length << slabShift;
-        slabs = [.. slabs, slab];
+        var place = Array.FindIndex(slabs, s => s.Data is null);
+        if (place < 0)
+            (place, slabs) = (slabs.Length, [.. slabs, slab]);
+        else
+            slabs[place] = slab;
+        pageCount += pages;
         // Room for every page there is, so that giving back never allocates; ascending pages are handed out first.
-        Array.Resize(ref free, first + pages);
+        Array.Resize(ref free, Math.Max(free.Length, pageCount));
         for (var page = pages - 1; page >= 0; page--)
-            free[freeCount++] = first + page;
+            free[freeCount++] = (place << slabShift) + page;
+    }
+
+    // Under the gate. Nobody has an address within a slab of whose pages none is read.
+    private void ReturnEmptySlabs()
+    {
+        foreach (ref var slab in slabs.AsSpan())
+        {
+            if (slab.Data is null || slab.Used > 0)
+                continue;
+            NativeMemory.AlignedFree(slab.Data);
+            slab = Slab.Returned;
+            pageCount -= 1 << slabShift;
+        }
+        var kept = 0;
+        foreach (var page in free.AsSpan(0, freeCount))
+        {
+            if (slabs[page >> slabShift].Data is not null)
+                free[kept++] = page;
+        }
+        freeCount = kept;
     }
 
     private sealed class Slab(float* data, int[] owners)
     {
+        /// <summary>In the place of a slab that went back: pages are known by where their slab stands.</summary>
+        public static readonly Slab Returned = new(null, []);
+
         public float* Data { get; } = data;
 
         public int[] Owners { get; } = owners;
+
+        /// <summary>Pages that are read.</summary>
+        public int Used { get; set; }
     }
 }

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -144,7 +145,10 @@ public sealed unsafe class EmbeddingTable : IDisposable
         return new(page + (long)(row & mask) * Width, Width);
     }
 
-    /// <summary>Writes a run of rows, as <see cref="Writable"/> would one by one; pages it covers whole are not copied first.</summary>
+    /// <summary>
+    /// Writes a run of rows, as <see cref="Writable"/> would one by one. Of the pages it covers whole, those a fork reads too stay shared
+    /// when they hold the same bits already, and are not copied first when they do not.
+    /// </summary>
     /// <param name="first">Number of the first row.</param>
     /// <param name="values">Whole rows, one after another.</param>
     public void Write(int first, ReadOnlySpan<float> values)
@@ -156,13 +160,22 @@ public sealed unsafe class EmbeddingTable : IDisposable
         for (var (row, end) = (first, first + count); row < end;)
         {
             var some = Math.Min(end - row, mask + 1 - (row & mask));
-            var page = WritablePage(row >> shift, keepsRows: some <= mask);
-            values[..(some * Width)].CopyTo(new(page + (long)(row & mask) * Width, some * Width));
-            values = values[(some * Width)..];
+            var rows = values[..(some * Width)];
+            var whole = (row & mask) == 0 && (some > mask || row + some == Rows);
+            if (!whole || !pages.IsShared(numbers[row >> shift]) || !Holds(addresses[row >> shift], rows))
+            {
+                var page = WritablePage(row >> shift, keepsRows: !whole);
+                rows.CopyTo(new(page + (long)(row & mask) * Width, rows.Length));
+            }
+            values = values[rows.Length..];
             for (; some > 0; some--, row++)
                 dirty[row >> 6] |= 1UL << (row & 63);
         }
     }
+
+    // Bits, not numbers: 0 and -0 are two, and so is every NaN.
+    private static bool Holds(nint page, ReadOnlySpan<float> rows) =>
+        new ReadOnlySpan<byte>((void*)page, rows.Length * sizeof(float)).SequenceEqual(MemoryMarshal.AsBytes(rows));
 
     private float* WritablePage(int p, bool keepsRows)
     {

@@ -15,8 +15,8 @@ public static class RowsFile
 {
     private const int Alignment = 64;
 
-    // What is hashed is still in the second-level cache when it is looked at and copied.
-    private const int ChunkBytes = 256 * 1024;
+    // What is hashed is still in the nearest caches when it is looked at and copied.
+    private const int ChunkBytes = 32 * 1024;
 
     private static readonly byte[] Magic = "KDROWS1\0"u8.ToArray();
 
@@ -50,11 +50,13 @@ public static class RowsFile
     /// <summary>Writes the rows of a file into the tables, in pieces: what it takes beside the tables does not grow with the file.</summary>
     /// <param name="file">At its beginning; its length is known.</param>
     /// <param name="requireFinite">Refuse rows that hold NaN or an infinity.</param>
+    /// <param name="betweenPieces">Called again and again meanwhile: a thread that must not hold its core for long may rest there.</param>
     /// <returns>Rows applied.</returns>
     /// <exception cref="ContractException">The file is cut short, is not of these tables, or holds what is not finite; the tables have some of its rows then.</exception>
-    public static long Apply(Stream file, IReadOnlyList<EmbeddingTable> tables, bool requireFinite) => Apply(file, tables, requireFinite, ChunkBytes);
+    public static long Apply(Stream file, IReadOnlyList<EmbeddingTable> tables, bool requireFinite, Action? betweenPieces = null) =>
+        Apply(file, tables, requireFinite, ChunkBytes, betweenPieces);
 
-    internal static long Apply(Stream file, IReadOnlyList<EmbeddingTable> tables, bool requireFinite, int chunkBytes)
+    internal static long Apply(Stream file, IReadOnlyList<EmbeddingTable> tables, bool requireFinite, int chunkBytes, Action? betweenPieces = null)
     {
         var reader = new RowsReader(file, tables.Select(t => t.Width * sizeof(float)).Append(chunkBytes).Max());
         RequireMagic(reader);
@@ -62,13 +64,13 @@ public static class RowsFile
             throw new ContractException("rows.bin", "has another number of tables than the schema");
         var applied = 0L;
         foreach (var table in tables)
-            applied += Apply(reader, table, requireFinite);
+            applied += Apply(reader, table, requireFinite, betweenPieces);
         if (!reader.IsAtEnd)
             throw new ContractException("rows.bin", "goes on after its last table");
         return applied;
     }
 
-    private static int Apply(RowsReader reader, EmbeddingTable table, bool requireFinite)
+    private static int Apply(RowsReader reader, EmbeddingTable table, bool requireFinite, Action? betweenPieces)
     {
         var header = TableHeader.Read(reader);
         var (name, rows, width, count) = header;
@@ -93,6 +95,7 @@ public static class RowsFile
             for (var at = 0; numbers is not null && at < values.Length; at += width)
                 values.Slice(at, width).CopyTo(table.Writable(numbers[i + at / width]));
             i += values.Length / width;
+            betweenPieces?.Invoke();
         }
         return count;
     }

@@ -38,7 +38,7 @@ internal static class EngineParity
     /// <summary>Scores the trainer's sample requests every way and sets <see cref="Servable.Engine"/> to the fastest that agrees.</summary>
     /// <exception cref="ContractException">A sample request is not of the version's schema.</exception>
     /// <exception cref="NonFiniteScoreException">A score is NaN or infinite by ONNX Runtime too.</exception>
-    public static void Choose(Servable servable, GoldenBatch golden)
+    public static void Choose(Servable servable, GoldenBatch golden, Pace pace)
     {
         if (servable.Engine == ScoringEngine.OnnxRuntime)
             return;
@@ -51,6 +51,7 @@ internal static class EngineParity
                 servable.Engine = ScoringEngine.OnnxRuntime;
                 servable.Score(request, run, CallBudget.Unlimited);
                 var expected = run.Logits.ToArray();
+                pace.Rest();
                 for (servable.Engine = fastest; servable.Engine != ScoringEngine.OnnxRuntime; servable.Engine--)
                 {
                     if (Difference(servable, request, run, expected) is not { } difference)
@@ -59,6 +60,7 @@ internal static class EngineParity
                 }
                 if (servable.Engine == ScoringEngine.OnnxRuntime)
                     return;
+                pace.Rest();
             }
         }
         finally

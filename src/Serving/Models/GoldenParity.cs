@@ -10,7 +10,7 @@ internal static class GoldenParity
 
     /// <exception cref="ContractException">The golden batch is empty or malformed, or a logit differs by more than 1e-4 of max(1, |logit|).</exception>
     /// <exception cref="NonFiniteScoreException">A score is NaN or infinite.</exception>
-    public static void Require(Servable servable, GoldenBatch golden)
+    public static void Require(Servable servable, GoldenBatch golden, Pace pace)
     {
         if (golden.Cases.Count == 0)
             throw new ContractException(StudentSignature.GoldenFile, "holds no case to compare with");
@@ -18,7 +18,10 @@ internal static class GoldenParity
         try
         {
             for (var c = 0; c < golden.Cases.Count; c++)
+            {
                 Compare(servable, golden.Cases[c], run, $"{StudentSignature.GoldenFile} case {c}");
+                pace.Rest();
+            }
         }
         finally
         {

@@ -26,9 +26,9 @@ internal sealed unsafe class GraphRun : IDisposable
         this.graphs = graphs;
         this.signature = signature;
         this.buffers = buffers;
-        userEncoder = graphs.UserEncoder.CreateIoBinding();
-        itemEncoder = graphs.ItemEncoder.CreateIoBinding();
-        head = graphs.Head.CreateIoBinding();
+        userEncoder = graphs.UserEncoder.Session.CreateIoBinding();
+        itemEncoder = graphs.ItemEncoder.Session.CreateIoBinding();
+        head = graphs.Head.Session.CreateIoBinding();
     }
 
     /// <summary>Scores the candidates of the columns into the run's logits and scores.</summary>
@@ -36,10 +36,10 @@ internal sealed unsafe class GraphRun : IDisposable
     {
         Resize(users: 1, count);
         Fill(columns, 0, count);
-        graphs.UserEncoder.RunWithBinding(RunOptions, userEncoder);
-        graphs.ItemEncoder.RunWithBinding(RunOptions, itemEncoder);
+        graphs.UserEncoder.Session.RunWithBinding(RunOptions, userEncoder);
+        graphs.ItemEncoder.Session.RunWithBinding(RunOptions, itemEncoder);
         budget.ThrowIfSpent();
-        graphs.Head.RunWithBinding(RunOptions, head);
+        graphs.Head.Session.RunWithBinding(RunOptions, head);
     }
 
     /// <summary>Scores the requests of several runs of this version in one go; each run gets its own logits and scores.</summary>
@@ -59,9 +59,9 @@ internal sealed unsafe class GraphRun : IDisposable
             Fill(run.Columns, first, run.Candidates);
             first += run.Candidates;
         }
-        graphs.UserEncoder.RunWithBinding(RunOptions, userEncoder);
-        graphs.ItemEncoder.RunWithBinding(RunOptions, itemEncoder);
-        graphs.Head.RunWithBinding(RunOptions, head);
+        graphs.UserEncoder.Session.RunWithBinding(RunOptions, userEncoder);
+        graphs.ItemEncoder.Session.RunWithBinding(RunOptions, itemEncoder);
+        graphs.Head.Session.RunWithBinding(RunOptions, head);
         first = 0;
         foreach (var run in runs)
         {
@@ -79,9 +79,9 @@ internal sealed unsafe class GraphRun : IDisposable
         new Span<float>(buffers.UserPart.Floats, signature.ItemVectorWidth).Clear();
         Gathering.AddTo(vectors, format, signature.ItemVectorWidth, buffers.UserPart.Floats, buffers.ItemVector.Floats, signature.ItemVectorWidth, relu: false);
         CandidateColumns.Fill(columns.Live, 0, vectors.Length, buffers.Live.Floats, signature.LiveWidth);
-        graphs.UserEncoder.RunWithBinding(RunOptions, userEncoder);
+        graphs.UserEncoder.Session.RunWithBinding(RunOptions, userEncoder);
         budget.ThrowIfSpent();
-        graphs.Head.RunWithBinding(RunOptions, head);
+        graphs.Head.Session.RunWithBinding(RunOptions, head);
     }
 
     /// <summary>Item vectors of some items.</summary>
@@ -89,7 +89,7 @@ internal sealed unsafe class GraphRun : IDisposable
     {
         Resize(users: 1, count);
         items.CopyTo(new Span<float>(buffers.Item.Floats, items.Length));
-        graphs.ItemEncoder.RunWithBinding(RunOptions, itemEncoder);
+        graphs.ItemEncoder.Session.RunWithBinding(RunOptions, itemEncoder);
         new ReadOnlySpan<float>(buffers.ItemVector.Floats, vectors.Length).CopyTo(vectors);
     }
 
@@ -116,6 +116,9 @@ internal sealed unsafe class GraphRun : IDisposable
         buffers.ReserveGraphs(signature, users, count);
         Unbind();
         (this.users, candidates) = (users, count);
+        graphs.UserEncoder.BindWeights(userEncoder);
+        graphs.ItemEncoder.BindWeights(itemEncoder);
+        graphs.Head.BindWeights(head);
         // One user: whatever a batch has left there.
         if (users == 1)
             new Span<long>(buffers.RowOf.Longs, count).Clear();

@@ -33,9 +33,11 @@ public sealed class InferenceRuntime : IDisposable
     private const string CudaRegistration = "kd_cuda";
 
     private readonly SessionOptions options;
+    private readonly SharedSessions shared;
 
     private InferenceRuntime(string device, string reason, SessionOptions options)
     {
+        shared = new(OpenSession);
         Device = device;
         Reason = reason;
         this.options = options;
@@ -71,6 +73,12 @@ public sealed class InferenceRuntime : IDisposable
     /// <summary>Opens a graph from a buffer that has been verified and scanned.</summary>
     /// <exception cref="OnnxRuntimeException">ONNX Runtime refuses it.</exception>
     internal InferenceSession OpenSession(byte[] graph) => new(graph, options);
+
+    /// <summary>Opens a graph from a buffer that has been verified and scanned.</summary>
+    /// <param name="shares">In a session that versions of the same shape share, where that can be: microseconds instead of milliseconds, and slower to run.</param>
+    /// <exception cref="OnnxRuntimeException">ONNX Runtime refuses it.</exception>
+    internal OpenGraph OpenGraph(byte[] graph, bool shares) =>
+        shares && WeightlessGraph.Of(graph) is { } weightless ? shared.Open(weightless) : new(OpenSession(graph));
 
     public void Dispose() => options.Dispose();
 

@@ -1,11 +1,4 @@
-using System.Text;
-
 namespace KdServing.Serving.Models;
-
-/// <summary>A constant tensor of a graph.</summary>
-/// <param name="ElementType">ONNX's number: 1 float32, 7 int64.</param>
-/// <param name="Raw">Little-endian.</param>
-internal sealed record OnnxConstant(int ElementType, byte[] Raw);
 
 /// <summary>Reads the constants of a graph file that passed <see cref="OnnxScan"/> or was verified.</summary>
 internal static class OnnxConstants
@@ -23,33 +16,10 @@ internal static class OnnxConstants
             var graph = new ProtobufReader(model.Bytes);
             while (graph.Read())
             {
-                if (graph.Field == 5)
-                    Add(graph.Bytes, constants);
+                if (graph.Field == 5 && OnnxConstant.Read(graph.Bytes) is { } constant)
+                    constants[constant.Name] = constant;
             }
         }
         return constants;
-    }
-
-    private static void Add(ReadOnlySpan<byte> tensor, Dictionary<string, OnnxConstant> constants)
-    {
-        var reader = new ProtobufReader(tensor);
-        var (name, type, raw) = ("", 0, (byte[]?)null);
-        while (reader.Read())
-        {
-            switch (reader.Field)
-            {
-                case 2:
-                    type = checked((int)reader.Number);
-                    break;
-                case 8:
-                    name = Encoding.UTF8.GetString(reader.Bytes);
-                    break;
-                case 9:
-                    raw = reader.Bytes.ToArray();
-                    break;
-            }
-        }
-        if (raw is not null)
-            constants[name] = new(type, raw);
     }
 }

@@ -9,7 +9,7 @@ namespace KdServing.Serving.Models;
 /// <remarks>Made by <see cref="ServableLoader"/>, owned by who swapped it in, alive as long as somebody holds a lease.</remarks>
 public sealed class Servable : IDisposable
 {
-    private readonly ServableGraphs graphs;
+    private ServableGraphs graphs;
     private readonly IReadOnlyList<EmbeddingTable> tables;
     private readonly FeatureAssembler assembler;
     private readonly FeatureGroup[] userGroups;
@@ -87,6 +87,14 @@ public sealed class Servable : IDisposable
 
     /// <summary>The rows, for the next version to fork.</summary>
     internal IReadOnlyList<EmbeddingTable> Tables => tables;
+
+    /// <summary>Takes other sessions of the same graphs, before the version serves; no run is out.</summary>
+    internal void Reopen(ServableGraphs other)
+    {
+        FreeIdle();
+        graphs.Dispose();
+        graphs = other;
+    }
 
     /// <summary>A run to score in; give it back with <see cref="Return"/>.</summary>
     public ScoringRun Rent()
@@ -244,16 +252,21 @@ public sealed class Servable : IDisposable
             throw new InvalidOperationException($"version {Version} is disposed while {Leases.Leases} leases are out");
         if (Interlocked.Exchange(ref disposed, 1) != 0)
             return;
-        while (idle.TryPop(out var run))
-        {
-            run.Dispose();
-            pool.Return(run.Buffers);
-        }
+        FreeIdle();
         Items?.Dispose();
         graphs.Dispose();
         kernel?.Dispose();
         foreach (var table in tables)
             table.Dispose();
+    }
+
+    private void FreeIdle()
+    {
+        while (idle.TryPop(out var run))
+        {
+            run.Dispose();
+            pool.Return(run.Buffers);
+        }
     }
 
     private void Decode(RankRequest request, ScoringRun run, bool hasVectors)

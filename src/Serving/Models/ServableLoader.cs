@@ -18,9 +18,13 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
 
     private readonly ModelRepository repository = repository;
     private readonly WarmUp warmUp = new(warmUpLimit);
+    private readonly Pace pace = new();
 
     /// <summary>What scores the versions loaded.</summary>
     public EngineChoice Engine { get; init; }
+
+    /// <summary>Whether a load beside a version that serves rests between its steps (<see cref="Pace"/>): up to 250 ms longer, and hardly felt by requests.</summary>
+    public bool RestsBesideRequests { get; init; }
 
     /// <summary>Verifies every file, opens the graphs, applies the rows, and compares scores with the trainer's.</summary>
     /// <param name="held">The version in service: when the new one builds on it, its rows are shared and only what changed is read.</param>
@@ -29,25 +33,34 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
     public Servable Load(string model, long version, Servable? held, ModelRepository? from = null)
     {
         var repository = from ?? this.repository;
+        pace.Begin(RestsBesideRequests && held is not null);
         try
         {
             var manifest = repository.Manifest(model, version);
             repository.RequireNothingElse(manifest);
             var schema = ReadSchema(repository, manifest);
             manifest.Signature.Require(schema);
+            pace.Rest();
             var golden = ReadGolden(repository, manifest);
-            var graphs = OpenGraphs(repository, manifest);
+            pace.Rest();
+            var files = ReadGraphs(repository, manifest);
+            var weights = StudentWeights.Read(files[0], files[1], files[2]);
+            // What a kernel computes, ONNX Runtime only checks.
+            var kernelScores = weights is not null && DenseTiles.IsSupported && Engine != EngineChoice.Onnx && runtime.Device == InferenceRuntime.CpuDevice;
+            var graphs = OpenGraphs(files, weights, shares: kernelScores);
             Servable? servable = null;
             try
             {
                 var tables = ReadRows(repository, manifest, schema, held, out var rowsFrom);
                 servable = new(manifest, schema, tables, graphs, [.. golden.Cases.Select(c => c.Request)], pool) { RowsFrom = rowsFrom };
-                if (Engine == EngineChoice.Onnx || runtime.Device != InferenceRuntime.CpuDevice)
+                if (!kernelScores)
                     servable.Engine = ScoringEngine.OnnxRuntime;
                 else if (Engine == EngineChoice.Vectors && servable.Engine == ScoringEngine.MatrixKernel)
                     servable.Engine = ScoringEngine.Kernel;
-                EngineParity.Choose(servable, golden);
-                GoldenParity.Require(servable, golden);
+                EngineParity.Choose(servable, golden, pace);
+                if (servable.Engine == ScoringEngine.OnnxRuntime && graphs.AreShared)
+                    servable.Reopen(OpenGraphs(files, weights, shares: false));
+                GoldenParity.Require(servable, golden, pace);
                 return servable;
             }
             catch
@@ -71,7 +84,7 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
 
     /// <summary>Scores with a loaded version until its latency has settled.</summary>
     /// <exception cref="VersionRefusedException">A recent request of a client gets a score that is not finite.</exception>
-    public void WarmUp(Servable servable) => warmUp.Run(servable, [.. recent.Take().Select(a => a.Request)]);
+    public void WarmUp(Servable servable) => warmUp.Run(servable, [.. recent.Take().Select(a => a.Request)], pace);
 
     /// <summary>How much a loaded version would change what the one in service shows, on recent requests of clients.</summary>
     /// <exception cref="VersionRefusedException">It scores one of them with a number that is not finite.</exception>
@@ -81,7 +94,10 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
         try
         {
             foreach (var answered in recent.Take().Take(ComparedRequests))
+            {
                 churn.Add(answered.Request, incumbent, candidate);
+                pace.Rest();
+            }
             return churn;
         }
         catch (NonFiniteScoreException e)
@@ -110,49 +126,64 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
         }
     }
 
-    private ServableGraphs OpenGraphs(ModelRepository repository, VersionManifest manifest)
+    // Of the user encoder, the item encoder and the head.
+    private List<byte[]> ReadGraphs(ModelRepository repository, VersionManifest manifest)
     {
-        var opened = new List<InferenceSession>();
         var files = new List<byte[]>();
+        foreach (var contract in (GraphContract[])[GraphContract.UserEncoder(manifest.Signature),
+            GraphContract.ItemEncoder(manifest.Signature), GraphContract.Head(manifest.Signature)])
+        {
+            var file = repository.ReadVerified(manifest, contract.File);
+            OnnxScan.Require(contract, file);
+            files.Add(file);
+            pace.Rest();
+        }
+        return files;
+    }
+
+    private ServableGraphs OpenGraphs(List<byte[]> files, StudentWeights? weights, bool shares)
+    {
+        var opened = new List<OpenGraph>();
         try
         {
-            foreach (var contract in (GraphContract[])[GraphContract.UserEncoder(manifest.Signature),
-                GraphContract.ItemEncoder(manifest.Signature), GraphContract.Head(manifest.Signature)])
+            foreach (var file in files)
             {
-                var file = repository.ReadVerified(manifest, contract.File);
-                OnnxScan.Require(contract, file);
-                files.Add(file);
-                opened.Add(runtime.OpenSession(file));
+                opened.Add(runtime.OpenGraph(file, shares));
+                pace.Rest();
             }
-            return new(opened[0], opened[1], opened[2], StudentWeights.Read(files[0], files[1], files[2]));
+            return new(opened[0], opened[1], opened[2], weights);
         }
         catch
         {
-            foreach (var session in opened)
-                session.Dispose();
+            foreach (var graph in opened)
+                graph.Dispose();
             throw;
         }
     }
 
-    private static IReadOnlyList<EmbeddingTable> ReadRows(ModelRepository repository, VersionManifest manifest, FeatureSchema schema, Servable? held,
+    private IReadOnlyList<EmbeddingTable> ReadRows(ModelRepository repository, VersionManifest manifest, FeatureSchema schema, Servable? held,
         out VersionManifest? rowsFrom)
     {
         var chain = repository.Chain(manifest);
-        var next = held is null ? 0 : IndexOf(chain, held.Manifest) + 1;
+        var ofSameTables = held?.Manifest.SchemaFingerprint == manifest.SchemaFingerprint;
+        var next = ofSameTables ? IndexOf(chain, held!.Manifest) + 1 : 0;
         rowsFrom = next > 0 ? held!.Manifest : null;
         var tables = new List<EmbeddingTable>();
         try
         {
-            if (next > 0)
+            // A chain that begins anew does so with a base, which brings every row: written over the rows held, only what differs is copied, and
+            // the rest stays in memory and in the caches.
+            if (ofSameTables)
                 tables.AddRange(held!.Tables.Select(t => t.Fork()));
             else
                 tables.AddRange(schema.Tables.Select(t => new EmbeddingTable(t)));
+            pace.Rest();
             for (; next < chain.Count; next++)
             {
                 var link = chain[next];
                 if (link.SchemaFingerprint != manifest.SchemaFingerprint)
                     throw new ContractException("manifest.schema_fingerprint", $"of version {link.Version} is not that of version {manifest.Version}, which builds on it");
-                var applied = repository.ReadVerified(link, StudentSignature.RowsFile, s => RowsFile.Apply(s, tables, requireFinite: true));
+                var applied = repository.ReadVerified(link, StudentSignature.RowsFile, s => RowsFile.Apply(s, tables, requireFinite: true, pace.Rest));
                 var whole = schema.Tables.Sum(t => (long)t.Rows);
                 if (link.Kind == VersionKind.Base && applied != whole)
                     throw new ContractException(StudentSignature.RowsFile, $"of base {link.Version} holds {applied} of {whole} rows");

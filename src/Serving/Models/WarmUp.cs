@@ -5,7 +5,7 @@ namespace KdServing.Serving.Models;
 
 /// <summary>Scores sample requests with a version nobody uses yet, until its latency has settled.</summary>
 /// <param name="limit">Time after which it is good enough.</param>
-public sealed class WarmUp(TimeSpan limit)
+internal sealed class WarmUp(TimeSpan limit)
 {
     private const int MinRounds = 3;
     private const int ScoresPerRound = 4;
@@ -17,7 +17,7 @@ public sealed class WarmUp(TimeSpan limit)
     /// <summary>Warms up with the trainer's requests and with recent ones of clients, as far as they fit this version's schema.</summary>
     /// <returns>Rounds taken.</returns>
     /// <exception cref="VersionRefusedException">A client's recent request gets a score that is not finite.</exception>
-    public int Run(Servable servable, IReadOnlyList<RankRequest> recent)
+    public int Run(Servable servable, IReadOnlyList<RankRequest> recent, Pace pace)
     {
         var started = Stopwatch.GetTimestamp();
         var requests = servable.GoldenRequests.Concat(Shapes(recent).Where(r => Fits(servable, r))).ToList();
@@ -27,7 +27,7 @@ public sealed class WarmUp(TimeSpan limit)
             var previous = double.PositiveInfinity;
             for (var round = 1; ; round++)
             {
-                var elapsed = Round(servable, run, requests);
+                var elapsed = Round(servable, run, requests, pace);
                 var settled = round >= MinRounds && Math.Abs(elapsed - previous) <= SettledShare * previous;
                 if (settled || Stopwatch.GetElapsedTime(started) >= limit)
                     return round;
@@ -47,15 +47,19 @@ public sealed class WarmUp(TimeSpan limit)
         return sizes.Count <= MaxShapes ? sizes : Enumerable.Range(0, MaxShapes).Select(i => sizes[i * (sizes.Count - 1) / (MaxShapes - 1)]);
     }
 
-    private static double Round(Servable servable, ScoringRun run, List<RankRequest> requests)
+    // Milliseconds of scoring, without the rests.
+    private static double Round(Servable servable, ScoringRun run, List<RankRequest> requests, Pace pace)
     {
-        var started = Stopwatch.GetTimestamp();
+        var elapsed = TimeSpan.Zero;
         foreach (var request in requests)
         {
+            var started = Stopwatch.GetTimestamp();
             for (var i = 0; i < ScoresPerRound; i++)
                 servable.Score(request, run, CallBudget.Unlimited);
+            elapsed += Stopwatch.GetElapsedTime(started);
+            pace.Rest();
         }
-        return Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+        return elapsed.TotalMilliseconds;
     }
 
     private static bool Fits(Servable servable, RankRequest request)

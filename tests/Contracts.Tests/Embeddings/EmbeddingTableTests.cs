@@ -21,7 +21,7 @@ public sealed class EmbeddingTableTests
         {
             var which = random.Next(pairs.Count);
             var (table, values, dirty) = pairs[which];
-            switch (random.Next(8))
+            switch (random.Next(9))
             {
                 case 0 when pairs.Count < 6:
                     pairs.Add((table.Fork(), (float[])values.Clone(), []));
@@ -42,6 +42,15 @@ public sealed class EmbeddingTableTests
                     Array.Fill(values, -step, first, count);
                     dirty.UnionWith(Enumerable.Range(first, count));
                     table.Write(first, Enumerable.Repeat((float)-step, count * Shape.Width).ToArray());
+                    break;
+                case 4:
+                    // What is there already, but for one row now and then.
+                    var start = random.Next(8) * 1400;
+                    var some = Math.Min(random.Next(3) * 2600, Shape.Rows - start);
+                    if (some > 0 && random.Next(2) == 0)
+                        values[start + random.Next(some)] = step + 0.5f;
+                    dirty.UnionWith(Enumerable.Range(start, some));
+                    table.Write(start, [.. values.AsSpan(start, some).ToArray().SelectMany(v => Enumerable.Repeat(v, Shape.Width))]);
                     break;
                 default:
                     // Few distinct rows, so that pages are shared and copied again and again.
@@ -133,6 +142,57 @@ public sealed class EmbeddingTableTests
         }
 
         Assert.InRange(ResidentBytes() - before, long.MinValue, 200_000_000);
+    }
+
+    [Fact]
+    public void Writing_what_a_fork_holds_already_copies_nothing()
+    {
+        using var table = new EmbeddingTable(Shape, seed: 1, scale: 1);
+        using var fork = table.Fork();
+        float[] rows = [.. Enumerable.Range(0, Shape.Rows).SelectMany(r => table[r].ToArray())];
+        var (negative, nan) = (5_000 * Shape.Width, 9_000 * Shape.Width);
+        table.Writable(5_000)[0] = 0;
+        table.Writable(9_000)[0] = float.NaN;
+        using var other = table.Fork();
+        rows[negative] = -0f;
+        rows[nan] = float.NaN;
+
+        fork.Write(0, rows);
+        other.Write(0, rows);
+
+        // Pages of 64 rows.
+        Assert.Equal([5_000 / 64, 9_000 / 64], Copied(fork));
+        Assert.Equal([5_000 / 64], Copied(other));
+        Assert.Equal(BitConverter.SingleToInt32Bits(-0f), BitConverter.SingleToInt32Bits(other[5_000][0]));
+        Assert.Equal(0, BitConverter.SingleToInt32Bits(table[5_000][0]));
+        Assert.Equal(Enumerable.Range(0, Shape.Rows), fork.DirtyRows());
+
+        unsafe List<int> Copied(EmbeddingTable written) =>
+            [.. Enumerable.Range(0, Shape.Rows).Where(r => written.Address(r) != table.Address(r)).Select(r => r / 64).Distinct()];
+    }
+
+    /// <summary>Two versions' pages are held while both live, and one version's afterwards.</summary>
+    [Fact]
+    public void Pages_of_a_version_that_changed_all_rows_go_back()
+    {
+        var shape = new TableShape("all", 1_000_000, 16);
+        var version = new EmbeddingTable(shape);
+        var one = ResidentBytes();
+        for (var round = 1; round <= 4; round++)
+        {
+            var next = version.Fork();
+            var rows = new float[10_000 * shape.Width];
+            Array.Fill(rows, round);
+            for (var row = 0; row < shape.Rows; row += 10_000)
+                next.Write(row, rows);
+            version.Dispose();
+            version = next;
+
+            // 64 MB a version.
+            Assert.InRange(ResidentBytes() - one, long.MinValue, 40_000_000);
+            Assert.Equal(round, version[shape.Rows - 1][15]);
+        }
+        version.Dispose();
     }
 
     /// <summary>A chain of versions, each of which rewrites every page, holds two versions' pages and no more.</summary>
