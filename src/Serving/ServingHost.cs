@@ -115,6 +115,8 @@ public sealed class ServingHost : IAsyncDisposable
     {
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger<ServingHost>();
         log.DeviceChosen(runtime.Device, runtime.Reason);
+        // What is registered first is called last: after the streams have been told.
+        app.Lifetime.ApplicationStopping.Register(app.Services.GetRequiredService<OpenStreams>().WaitForReaders);
         app.Lifetime.ApplicationStopping.Register(log.Stopping);
         if (app.Services.GetService<RequestBatcher>() is { } batcher)
         {
@@ -198,7 +200,8 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton(p => new LatencySeries(p.GetRequiredService<RankingMetrics>().Latency));
         services.AddSingleton(p => new RankingService(p.GetRequiredService<RankingModel>(), p.GetRequiredService<ServableSlot>(), options.Limits,
             p.GetRequiredService<AdmissionGate>(), p.GetRequiredService<RecentRequests>(), p.GetRequiredService<ShadowScoring>(), p.GetRequiredService<RankingMetrics>(),
-            p.GetService<ItemCatalog>(), p.GetService<RequestBatcher>(), p.GetRequiredService<IHostApplicationLifetime>(), p.GetRequiredService<ILogger<RankingService>>()));
+            p.GetService<ItemCatalog>(), p.GetService<RequestBatcher>(), p.GetRequiredService<OpenStreams>(), p.GetRequiredService<IHostApplicationLifetime>(), p.GetRequiredService<ILogger<RankingService>>()));
+        services.AddSingleton(new OpenStreams(options.StreamLinger));
         services.AddSingleton<HealthService>();
         services.AddSingleton<ReflectionService>();
         services.AddSingleton<ServingStatus>();

@@ -54,6 +54,9 @@ public sealed record ServingOptions
     /// <summary>Time requests in flight have to finish when the server stops.</summary>
     public TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(20);
 
+    /// <summary>Time clients have to read the end of streams that a stop has ended, before their connections are closed.</summary>
+    public TimeSpan StreamLinger { get; init; } = TimeSpan.FromMilliseconds(500);
+
     public RankingLimits Limits { get; init; } = new();
 
     /// <summary>Null: no item catalog; requests bring their items' features.</summary>

@@ -29,7 +29,7 @@ public sealed class ProcessTests : IDisposable
         await stream.RequestStream.WriteAsync(sample.Request(candidates: 5, seed: 1));
         Assert.True(await stream.ResponseStream.MoveNext(CancellationToken.None));
 
-        // As a client does that waits for the next reply; one that reads later may find the connection gone.
+        // As a client does that waits for the next reply.
         var nextReply = stream.ResponseStream.MoveNext(CancellationToken.None);
 
         // Requests until the server refuses: each is answered, or was never taken.

@@ -12,7 +12,7 @@ namespace KdServing.Serving.Ranking;
 
 /// <summary>The <c>Ranking</c> service: validate, acquire, score, select, reply.</summary>
 public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, RecentRequests recent,
-    ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, RequestBatcher? batcher, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
+    ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, RequestBatcher? batcher, OpenStreams streams, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
 {
     public override Task<RankedReply> Rank(RankCall request, ServerCallContext context) =>
         RankAsync(request, new(context.Deadline, context.CancellationToken));
@@ -22,6 +22,8 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
     {
         var budget = new CallBudget(context.Deadline, context.CancellationToken);
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, lifetime.ApplicationStopping);
+        var byStop = false;
+        streams.Enter();
         try
         {
             while (await requestStream.MoveNext(stopping.Token))
@@ -29,7 +31,12 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         }
         catch (Exception) when (lifetime.ApplicationStopping.IsCancellationRequested && !context.CancellationToken.IsCancellationRequested)
         {
+            byStop = true;
             throw new RpcException(new(StatusCode.Unavailable, "the server is stopping; open the stream again elsewhere"));
+        }
+        finally
+        {
+            streams.Leave(byStop);
         }
     }
 
