@@ -122,7 +122,8 @@ internal static class PoisonDrill
                 var seconds = since.Elapsed.TotalSeconds;
                 var learned = stream.Count(e => e.Id > before!.Value && e[ChaosProducer.PoisonField] is null);
                 RecordsPerSecond.Add(learned / seconds);
-                await system.StopInOrderAsync("distiller", Patience);
+                // The journal is ahead of what is learned.
+                await CleanStop.RunAsync(system, key, end.ToString(), Patience, cancellation);
                 var closed = await new StreamAccount(system, student, redis).CloseAsync(producer);
                 Counts = closed.Counts;
                 Broken.AddRange(closed.Broken.Concat(system.UnexpectedEnds).Select(b => $"{name}: {b}"));
