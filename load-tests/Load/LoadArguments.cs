@@ -101,7 +101,9 @@ internal sealed class LoadArguments
         {
             if (r.GetValue(Mode) == LoadMode.Storm && r.GetValue(Repository) is null)
                 r.AddError("--mode storm needs --repository");
-            if (r.GetValue(Control) is { } control && !IsEndpoint(control))
+            // 'http://HOST:PORT' is a URI after 'http://' too: one of a host that is called http.
+            if (r.GetValue(Control) is { } control
+                && (!Uri.TryCreate($"http://{control}", UriKind.Absolute, out var uri) || uri.IsDefaultPort || uri.PathAndQuery != "/"))
                 r.AddError($"--control '{control}' must look like HOST:PORT, without http://");
             if (r.GetValue(ItemsOut) is not null && r.GetValue(ById) is null)
                 r.AddError("--items-out needs --by-id");
@@ -122,10 +124,6 @@ internal sealed class LoadArguments
         Burst = parsed.GetValue(Burst),
         BurstEverySeconds = parsed.GetValue(BurstEvery),
     };
-
-    // 'http://HOST:PORT' is a URI after 'http://' too: one of a host that is called http.
-    private static bool IsEndpoint(string text) => Uri.TryCreate($"http://{text}", UriKind.Absolute, out var uri)
-        && $"{uri.Host}:{uri.Port}".Equals(text, StringComparison.OrdinalIgnoreCase);
 
     private static void Above(Option<double> option, double limit) => option.Validators.Add(r =>
     {

@@ -22,6 +22,7 @@ internal sealed unsafe class EmbeddingPages
     private int[] free = [];
     private int freeCount;
     private int pageCount;
+    private int emptySlabs;
     private int tables;
 
     /// <param name="pageFloats">Floats a page.</param>
@@ -36,6 +37,9 @@ internal sealed unsafe class EmbeddingPages
 
     /// <summary>Floats a page.</summary>
     public int PageFloats => pageFloats;
+
+    /// <summary>Memory of all slabs.</summary>
+    public long Bytes => (long)Volatile.Read(ref pageCount) * pageFloats * sizeof(float);
 
     public float* Address(int page) => slabs[page >> slabShift].Data + (long)(page & slabMask) * pageFloats;
 
@@ -53,7 +57,8 @@ internal sealed unsafe class EmbeddingPages
             {
                 page = free[--freeCount];
                 Owners(page) = 1;
-                slabs[page >> slabShift].Used++;
+                if (slabs[page >> slabShift].Used++ == 0)
+                    emptySlabs--;
             }
         }
     }
@@ -80,24 +85,21 @@ internal sealed unsafe class EmbeddingPages
     /// <summary>A table reads these no more.</summary>
     public void Release(ReadOnlySpan<int> pages)
     {
-        var freed = 0;
         foreach (var page in pages)
         {
             if (Interlocked.Decrement(ref Owners(page)) > 0)
                 continue;
-            freed++;
             lock (gate)
             {
                 free[freeCount++] = page;
-                slabs[page >> slabShift].Used--;
+                if (--slabs[page >> slabShift].Used == 0)
+                    emptySlabs++;
             }
         }
-        if (freed == 0)
-            return;
         lock (gate)
         {
             // A version that changed all rows left as many pages as it took; those of a delta are wanted again soon.
-            if (freeCount > pageCount / 3)
+            if (emptySlabs > 0 && freeCount > pageCount / 3)
                 ReturnEmptySlabs();
         }
     }
@@ -128,6 +130,7 @@ internal sealed unsafe class EmbeddingPages
         else
             slabs[place] = slab;
         pageCount += pages;
+        emptySlabs++;
         // Room for every page there is, so that giving back never allocates; ascending pages are handed out first.
         Array.Resize(ref free, Math.Max(free.Length, pageCount));
         for (var page = pages - 1; page >= 0; page--)
@@ -145,6 +148,7 @@ internal sealed unsafe class EmbeddingPages
             slab = Slab.Returned;
             pageCount -= 1 << slabShift;
         }
+        emptySlabs = 0;
         var kept = 0;
         foreach (var page in free.AsSpan(0, freeCount))
         {

@@ -77,6 +77,9 @@ public sealed unsafe class EmbeddingTable : IDisposable
     /// <summary>Floats a row.</summary>
     public int Width => Shape.Width;
 
+    /// <summary>Memory of the rows of this table and all that it shares pages with, free pages included.</summary>
+    internal long SharedBytes => pages.Bytes;
+
     /// <summary>Address of a row, valid until the row is next written. No bounds check: rows come from <see cref="Feature.Row"/>.</summary>
     public float* Address(int row) => (float*)addresses[row >> shift] + (long)(row & mask) * Shape.Width;
 

@@ -32,13 +32,13 @@ public enum EngineChoice
 /// <summary>Lets the hand-written kernel score a version only where it agrees with ONNX Runtime.</summary>
 internal static class EngineParity
 {
-    // Sums of a few hundred float32 products in another order differ by some 1e-6 of their terms.
-    private const float Tolerance = 1e-5f;
+    /// <summary>Of max(1, |logit|). Sums of a few hundred float32 products in another order differ by some 1e-6 of their terms.</summary>
+    public const float Tolerance = 1e-5f;
 
     /// <summary>Scores the trainer's sample requests every way and sets <see cref="Servable.Engine"/> to the fastest that agrees.</summary>
     /// <exception cref="ContractException">A sample request is not of the version's schema.</exception>
     /// <exception cref="NonFiniteScoreException">A score is NaN or infinite by ONNX Runtime too.</exception>
-    public static void Choose(Servable servable, GoldenBatch golden, Pace pace)
+    public static void Choose(Servable servable, GoldenBatch golden, float tolerance, Pace pace)
     {
         if (servable.Engine == ScoringEngine.OnnxRuntime)
             return;
@@ -54,7 +54,7 @@ internal static class EngineParity
                 pace.Rest();
                 for (servable.Engine = fastest; servable.Engine != ScoringEngine.OnnxRuntime; servable.Engine--)
                 {
-                    if (Difference(servable, request, run, expected) is not { } difference)
+                    if (Difference(servable, request, run, expected, tolerance) is not { } difference)
                         break;
                     servable.EngineRefusal = difference;
                 }
@@ -69,7 +69,7 @@ internal static class EngineParity
         }
     }
 
-    private static string? Difference(Servable servable, RankRequest request, ScoringRun run, float[] expected)
+    private static string? Difference(Servable servable, RankRequest request, ScoringRun run, float[] expected, float tolerance)
     {
         try
         {
@@ -81,7 +81,7 @@ internal static class EngineParity
         }
         for (var i = 0; i < expected.Length; i++)
         {
-            if (!(MathF.Abs(run.Logits[i] - expected[i]) <= Tolerance * MathF.Max(1, MathF.Abs(expected[i]))))
+            if (!(MathF.Abs(run.Logits[i] - expected[i]) <= tolerance * MathF.Max(1, MathF.Abs(expected[i]))))
                 return $"logit {i} of a golden request is {run.Logits[i]} by {servable.Engine} and {expected[i]} by ONNX Runtime";
         }
         return null;

@@ -9,7 +9,6 @@ namespace KdServing.Serving.Models;
 /// <remarks>Made by <see cref="ServableLoader"/>, owned by who swapped it in, alive as long as somebody holds a lease.</remarks>
 public sealed class Servable : IDisposable
 {
-    private ServableGraphs graphs;
     private readonly IReadOnlyList<EmbeddingTable> tables;
     private readonly FeatureAssembler assembler;
     private readonly FeatureGroup[] userGroups;
@@ -20,10 +19,9 @@ public sealed class Servable : IDisposable
     private readonly int liveColumns;
     private readonly RowScoring rowScoring;
     private readonly RankCallDecoder decoder;
-    private readonly ScoringBufferPool pool;
+    private readonly ScoringRuns runs;
     private readonly StudentKernel? kernel;
-    private readonly Stack<ScoringRun> idle = [];
-    private readonly Lock gate = new();
+    private ServableGraphs graphs;
     private int disposed;
 
     internal Servable(VersionManifest manifest, FeatureSchema schema, IReadOnlyList<EmbeddingTable> tables, ServableGraphs graphs,
@@ -35,7 +33,7 @@ public sealed class Servable : IDisposable
         Schema = schema;
         this.tables = tables;
         this.graphs = graphs;
-        this.pool = pool;
+        runs = new(pool, buffers => new(this.graphs, manifest.Signature, new CandidateColumns(schema, tables, buffers.Columns), buffers));
         kernel = StudentKernel.Make(graphs.Weights, manifest.Signature);
         Engine = kernel is null ? ScoringEngine.OnnxRuntime : MatrixUnit.IsSupported ? ScoringEngine.MatrixKernel : ScoringEngine.Kernel;
         assembler = new(schema, tables);
@@ -88,31 +86,21 @@ public sealed class Servable : IDisposable
     /// <summary>The rows, for the next version to fork.</summary>
     internal IReadOnlyList<EmbeddingTable> Tables => tables;
 
+    /// <summary>ONNX Runtime's sessions are not its own: good to check a kernel by.</summary>
+    internal bool SharesSessions => graphs.AreShared;
+
     /// <summary>Takes other sessions of the same graphs, before the version serves; no run is out.</summary>
     internal void Reopen(ServableGraphs other)
     {
-        FreeIdle();
+        runs.Clear();
         graphs.Dispose();
         graphs = other;
     }
 
     /// <summary>A run to score in; give it back with <see cref="Return"/>.</summary>
-    public ScoringRun Rent()
-    {
-        lock (gate)
-        {
-            if (idle.TryPop(out var run))
-                return run;
-        }
-        var buffers = pool.Rent();
-        return new(graphs, Manifest.Signature, new CandidateColumns(Schema, tables, buffers.Columns), buffers);
-    }
+    public ScoringRun Rent() => runs.Rent();
 
-    public void Return(ScoringRun run)
-    {
-        lock (gate)
-            idle.Push(run);
-    }
+    public void Return(ScoringRun run) => runs.Return(run);
 
     /// <summary>Scores every candidate; <see cref="ScoringRun.Logits"/> and <see cref="ScoringRun.Scores"/> hold the result.</summary>
     /// <param name="request">Its <see cref="RankRequest.CandidateCount"/> is within the server's limits.</param>
@@ -252,21 +240,12 @@ public sealed class Servable : IDisposable
             throw new InvalidOperationException($"version {Version} is disposed while {Leases.Leases} leases are out");
         if (Interlocked.Exchange(ref disposed, 1) != 0)
             return;
-        FreeIdle();
+        runs.Clear();
         Items?.Dispose();
         graphs.Dispose();
         kernel?.Dispose();
         foreach (var table in tables)
             table.Dispose();
-    }
-
-    private void FreeIdle()
-    {
-        while (idle.TryPop(out var run))
-        {
-            run.Dispose();
-            pool.Return(run.Buffers);
-        }
     }
 
     private void Decode(RankRequest request, ScoringRun run, bool hasVectors)

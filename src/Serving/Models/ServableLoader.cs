@@ -26,6 +26,9 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
     /// <summary>Whether a load beside a version that serves rests between its steps (<see cref="Pace"/>): up to 250 ms longer, and hardly felt by requests.</summary>
     public bool RestsBesideRequests { get; init; }
 
+    /// <summary>By how much a kernel's logit may differ from ONNX Runtime's, of max(1, |logit|); below 0 every kernel is refused.</summary>
+    internal float KernelTolerance { get; init; } = EngineParity.Tolerance;
+
     /// <summary>Verifies every file, opens the graphs, applies the rows, and compares scores with the trainer's.</summary>
     /// <param name="held">The version in service: when the new one builds on it, its rows are shared and only what changed is read.</param>
     /// <exception cref="VersionRefusedException">The version is not served; nothing of it stays in memory.</exception>
@@ -57,8 +60,8 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
                     servable.Engine = ScoringEngine.OnnxRuntime;
                 else if (Engine == EngineChoice.Vectors && servable.Engine == ScoringEngine.MatrixKernel)
                     servable.Engine = ScoringEngine.Kernel;
-                EngineParity.Choose(servable, golden, pace);
-                if (servable.Engine == ScoringEngine.OnnxRuntime && graphs.AreShared)
+                EngineParity.Choose(servable, golden, KernelTolerance, pace);
+                if (servable.Engine == ScoringEngine.OnnxRuntime && servable.SharesSessions)
                     servable.Reopen(OpenGraphs(files, weights, shares: false));
                 GoldenParity.Require(servable, golden, pace);
                 return servable;

@@ -5,26 +5,25 @@ namespace KdServing.Serving.Ranking;
 /// A stopping server ends them, and then closes their connections. A client that has not read the end by then finds the connection gone
 /// instead (.NET's HttpClient drops what it had received, replies included), so the stop waits a moment where there were streams.
 /// </remarks>
-/// <param name="linger">Time a busy client's threads get a turn within.</param>
+/// <param name="linger">Time in which a busy client's threads get a turn.</param>
 public sealed class OpenStreams(TimeSpan linger)
 {
-    private int open;
-    private int ended;
+    private int unread;
 
-    public void Enter() => Interlocked.Increment(ref open);
+    /// <summary>The stop is waiting: what has ended can still be read.</summary>
+    public bool AreLingering { get; private set; }
 
-    /// <param name="byStop">The server ended it.</param>
-    public void Leave(bool byStop)
-    {
-        if (byStop)
-            Interlocked.Increment(ref ended);
-        Interlocked.Decrement(ref open);
-    }
+    public void Enter() => Interlocked.Increment(ref unread);
+
+    /// <summary>Its client ended it. A stream that the stop ends is not left: its client has yet to read that.</summary>
+    public void Leave() => Interlocked.Decrement(ref unread);
 
     /// <summary>Called when the streams have been told to end, before connections are closed.</summary>
     public void WaitForReaders()
     {
-        if (Volatile.Read(ref open) > 0 || Volatile.Read(ref ended) > 0)
-            Thread.Sleep(linger);
+        if (Volatile.Read(ref unread) == 0)
+            return;
+        AreLingering = true;
+        Thread.Sleep(linger);
     }
 }

@@ -22,7 +22,7 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
     {
         var budget = new CallBudget(context.Deadline, context.CancellationToken);
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, lifetime.ApplicationStopping);
-        var byStop = false;
+        var endedByStop = false;
         streams.Enter();
         try
         {
@@ -31,12 +31,13 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         }
         catch (Exception) when (lifetime.ApplicationStopping.IsCancellationRequested && !context.CancellationToken.IsCancellationRequested)
         {
-            byStop = true;
+            endedByStop = true;
             throw new RpcException(new(StatusCode.Unavailable, "the server is stopping; open the stream again elsewhere"));
         }
         finally
         {
-            streams.Leave(byStop);
+            if (!endedByStop)
+                streams.Leave();
         }
     }
 

@@ -1,4 +1,5 @@
 using KdServing.Contracts;
+using KdServing.Distiller.Publishing;
 using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Tests.Models;
@@ -21,9 +22,9 @@ public sealed class BaseOverHeldTests : IDisposable
     public unsafe void It_copies_what_differs()
     {
         sample.Learn(seed: 7, rowsPerTable: 1);
-        var (version, fresh) = (PublishBase(), (Servable?)null);
+        var version = PublishBase();
         using var over = versions.Loader.Load(SampleStudent.Model, version, versions[1]);
-        fresh = versions.LoadAgain((int)version);
+        var fresh = versions.LoadAgain((int)version);
 
         foreach (var (was, table, expected) in versions[1].Tables.Zip(over.Tables, fresh.Tables))
         {
@@ -60,14 +61,7 @@ public sealed class BaseOverHeldTests : IDisposable
     public void It_must_bring_every_row()
     {
         var delta = sample.Publish(versions.Repository);
-        var from = versions.Repository.Folder(SampleStudent.Model, delta.Version);
-        versions.Repository.Publish(SampleStudent.Model, 3,
-            folder =>
-            {
-                foreach (var file in delta.Files.Keys)
-                    File.Copy(Path.Combine(from, file), Path.Combine(folder, file));
-            },
-            files => delta with { Version = 3, Kind = VersionKind.Base, BaseVersion = 3, PreviousVersion = 0, Files = files });
+        versions.Republish(delta, version: 3, m => m with { Kind = VersionKind.Base, BaseVersion = 3, PreviousVersion = 0 });
 
         var refused = Assert.Throws<VersionRefusedException>(() => versions.Loader.Load(SampleStudent.Model, 3, versions[1]));
         Assert.Contains("of base 3 holds", refused.Message, StringComparison.Ordinal);
@@ -76,7 +70,7 @@ public sealed class BaseOverHeldTests : IDisposable
     private long PublishBase()
     {
         using var draft = sample.Draft();
-        var writer = new KdServing.Distiller.Publishing.VersionWriter(versions.Repository, SampleStudent.Model, new() { BaseEvery = 1 });
+        var writer = new VersionWriter(versions.Repository, SampleStudent.Model, new() { BaseEvery = 1 });
         writer.Rebase(versions.Repository.Versions(SampleStudent.Model)[^1]);
         var manifest = writer.Publish(draft);
         Assert.Equal(VersionKind.Base, manifest.Kind);

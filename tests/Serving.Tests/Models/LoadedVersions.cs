@@ -30,6 +30,22 @@ public sealed class LoadedVersions : IDisposable
     /// <summary>By version number.</summary>
     public Servable this[int version] => loaded[version - 1];
 
+    /// <summary>Publishes a version's files again as another version, whose manifest fits them.</summary>
+    /// <param name="change">What the new manifest says otherwise; its number and files are put in.</param>
+    /// <param name="tamper">Spoils files in their folder before they are hashed.</param>
+    public void Republish(VersionManifest manifest, long version, Func<VersionManifest, VersionManifest>? change = null, Action<string>? tamper = null)
+    {
+        var from = Repository.Folder(manifest.Model, manifest.Version);
+        Repository.Publish(manifest.Model, version,
+            folder =>
+            {
+                foreach (var file in manifest.Files.Keys)
+                    File.Copy(Path.Combine(from, file), Path.Combine(folder, file));
+                tamper?.Invoke(folder);
+            },
+            files => (change?.Invoke(manifest) ?? manifest) with { Version = version, Files = files });
+    }
+
     /// <summary>The same version once more, another servable.</summary>
     public Servable LoadAgain(int version)
     {

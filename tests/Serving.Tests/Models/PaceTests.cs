@@ -7,7 +7,7 @@ namespace KdServing.Serving.Tests.Models;
 public sealed class PaceTests
 {
     [Fact]
-    public void It_rests_after_a_bite_and_not_before()
+    public void It_rests_after_a_bite()
     {
         var pace = new Pace();
         pace.Begin(rests: true);

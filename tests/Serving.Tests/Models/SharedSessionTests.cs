@@ -45,6 +45,26 @@ public sealed class SharedSessionTests : IDisposable
         Assert.NotEqual(scored[1], scored[2]);
     }
 
+    // What serves should be as fast as ONNX Runtime can be, so it is not what versions share.
+    [Theory]
+    [InlineData(EngineChoice.Auto, EngineParity.Tolerance, true)]
+    [InlineData(EngineChoice.Auto, -1f, false)]
+    [InlineData(EngineChoice.Onnx, EngineParity.Tolerance, false)]
+    public void Who_serves_by_onnx_runtime_has_sessions_of_its_own(EngineChoice engine, float kernelTolerance, bool shares)
+    {
+        using var sample = new SampleStudent("mlp");
+        var repository = new ModelRepository(folder["models"]);
+        sample.Publish(repository);
+        var loader = new ServableLoader(repository, runtime, pool, new(), TimeSpan.FromMilliseconds(20)) { Engine = engine, KernelTolerance = kernelTolerance };
+
+        using var servable = loader.Load(SampleStudent.Model, 1, held: null);
+
+        Assert.Equal(shares, servable.SharesSessions);
+        Assert.Equal(shares, servable.Engine != ScoringEngine.OnnxRuntime);
+        Assert.Equal(kernelTolerance < 0, servable.EngineRefusal is not null);
+        LoadedVersions.RequireScores(servable, sample.Request(candidates: 20, seed: 1));
+    }
+
     [Fact]
     public void What_differs_between_versions_is_constants()
     {

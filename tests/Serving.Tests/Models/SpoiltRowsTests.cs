@@ -25,15 +25,7 @@ public sealed class SpoiltRowsTests : IDisposable
     {
         var delta = sample.Publish(versions.Repository);
         Assert.Equal(VersionKind.Delta, delta.Kind);
-        var from = versions.Repository.Folder(SampleStudent.Model, delta.Version);
-        versions.Repository.Publish(SampleStudent.Model, 3,
-            folder =>
-            {
-                foreach (var file in delta.Files.Keys)
-                    File.Copy(Path.Combine(from, file), Path.Combine(folder, file));
-                Spoil(folder, value);
-            },
-            files => delta with { Version = 3, Files = files });
+        versions.Republish(delta, version: 3, tamper: folder => Spoil(folder, value));
 
         var table = sample.Schema.Tables[^1];
         Assert.Contains($"rows.bin: table '{table.Name}' holds {value} in row", RequireUnchanged(3).Message);

@@ -1,4 +1,5 @@
 using Grpc.Core;
+using KdServing.Serving.Ranking;
 using KdServing.Serving.Status;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -7,12 +8,13 @@ namespace KdServing.Serving.Tests.Ranking;
 /// <summary>What clients see of a server that stops; the process as a whole is in <see cref="ProcessTests"/>.</summary>
 public sealed class StopTests
 {
-    // A client that is slow to read had its reply, and the end, taken away by the closing connection.
+    // A client that is slow to read had its reply, and the end, taken away by the closing connection. Here it begins to read when a server
+    // that did not wait would be closing.
     [Fact]
     public async Task A_stream_that_a_stop_ends_can_be_read_to_its_end()
     {
         using var sample = new SampleStudent("mlp");
-        await using var server = await RunningServer.StartAsync(sample, change: o => o with { StreamLinger = TimeSpan.FromSeconds(3) });
+        await using var server = await RunningServer.StartAsync(sample, change: o => o with { StreamLinger = TimeSpan.FromSeconds(5) });
         using var call = server.Client.RankStream();
         for (var i = 1; i <= 2; i++)
             await call.RequestStream.WriteAsync(sample.Request(candidates: 5, seed: i));
@@ -20,8 +22,9 @@ public sealed class StopTests
         await Eventually.HoldsAsync(() => metrics.Requests == 2, "both requests are answered");
 
         var stop = Task.Run(server.Host.StopAsync);
-        await Eventually.HoldsAsync(() => server.Host.Services.GetRequiredService<ServingStatus>().State == "stopping", "the server is stopping");
-        await Task.Delay(300);
+        var streams = server.Host.Services.GetRequiredService<OpenStreams>();
+        await Eventually.HoldsAsync(() => streams.AreLingering || stop.IsCompleted, "the stop waits, or is over");
+        Assert.False(stop.IsCompleted, "the stop did not wait for the stream's reader");
 
         Assert.True(await call.ResponseStream.MoveNext(CancellationToken.None));
         Assert.True(await call.ResponseStream.MoveNext(CancellationToken.None));
@@ -30,5 +33,24 @@ public sealed class StopTests
         Assert.True(e.StatusCode == StatusCode.Unavailable, $"{e.Status}");
         Assert.Contains("stopping", e.Status.Detail, StringComparison.Ordinal);
         await stop;
+    }
+
+    [Fact]
+    public async Task A_stop_waits_for_nobody_where_no_stream_is_open()
+    {
+        using var sample = new SampleStudent("mlp");
+        await using var server = await RunningServer.StartAsync(sample, change: o => o with { StreamLinger = TimeSpan.FromMinutes(10) });
+        await server.Client.RankAsync(sample.Request(candidates: 5, seed: 1));
+        using (var call = server.Client.RankStream())
+        {
+            await call.RequestStream.WriteAsync(sample.Request(candidates: 5, seed: 2));
+            await call.RequestStream.CompleteAsync();
+            Assert.True(await call.ResponseStream.MoveNext(CancellationToken.None));
+            Assert.False(await call.ResponseStream.MoveNext(CancellationToken.None));
+        }
+
+        await server.Host.StopAsync();
+
+        Assert.False(server.Host.Services.GetRequiredService<OpenStreams>().AreLingering);
     }
 }
