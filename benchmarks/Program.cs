@@ -6,6 +6,7 @@ using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using KdServing.Benchmarks;
 using KdServing.Benchmarks.Catalog;
+using KdServing.Benchmarks.Devices;
 using KdServing.Benchmarks.Peers;
 using KdServing.Benchmarks.Refreshes;
 using KdServing.Benchmarks.Slopes;
@@ -23,6 +24,8 @@ switch (args)
         return await new RootCommand("Benchmarks.") { SwapMemoryCommand.Create() }.Parse(args).InvokeAsync();
     case [RefreshCommand.Verb or SlopeCommand.Verb, ..]:
         return await new RootCommand("Benchmarks.") { RefreshCommand.Create(), SlopeCommand.Create() }.Parse(args).InvokeAsync();
+    case [DeviceCommand.Verb, ..]:
+        return await new RootCommand("Benchmarks.") { DeviceCommand.Create() }.Parse(args).InvokeAsync();
     case [NoopServer.Verb, var port]:
         await NoopServer.RunAsync(int.Parse(port, CultureInfo.InvariantCulture));
         return 0;

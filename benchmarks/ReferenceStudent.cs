@@ -24,10 +24,13 @@ public sealed class ReferenceStudent : IDisposable
     private readonly DenseMlp dense;
     private readonly EmbeddingTable[] tables;
     private readonly VersionWriter writer;
+    private readonly bool isKept;
 
-    public ReferenceStudent()
+    /// <param name="folder">Where it is published, and stays; null: a folder that goes with it.</param>
+    public ReferenceStudent(string? folder = null)
     {
-        Folder = Directory.CreateTempSubdirectory("kd-bench-").FullName;
+        isKept = folder is not null;
+        Folder = folder ?? Directory.CreateTempSubdirectory("kd-bench-").FullName;
         var features = string.Join(',', Enumerable.Range(0, 2 * Features).Select(i =>
             $$"""{ "name": "f{{i}}", "side": "{{(i < Features ? "user" : "item")}}", "kind": "hash", "buckets": {{Buckets}}, "dim": {{Width}} }"""));
         Schema = FeatureSchema.Parse($$"""{ "name": "reference", "targets": ["click"], "features": [{{features}}] }""");
@@ -46,6 +49,9 @@ public sealed class ReferenceStudent : IDisposable
     public string Folder { get; }
 
     public FeatureSchema Schema { get; }
+
+    /// <summary>Number of the version published last.</summary>
+    public long Newest { get; private set; }
 
     public Servable Servable { get; }
 
@@ -85,7 +91,8 @@ public sealed class ReferenceStudent : IDisposable
             table.Dispose();
         pool.Dispose();
         runtime.Dispose();
-        Directory.Delete(Folder, recursive: true);
+        if (!isKept)
+            Directory.Delete(Folder, recursive: true);
     }
 
     private void Publish()
@@ -94,6 +101,6 @@ public sealed class ReferenceStudent : IDisposable
         var golden = GoldenRequests.Batch([(request, MlpFormula.Logits(dense, Schema, tables, request))]);
         using var draft = VersionDraft.Take(Schema, tables, dense, golden,
             new(new Dictionary<string, string>(), 0, new Dictionary<string, long>(), 0, new Dictionary<string, double>()));
-        writer.Publish(draft);
+        Newest = writer.Publish(draft).Version;
     }
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using KdServing.Contracts;
 using KdServing.Serving;
+using KdServing.Serving.Accelerators;
 using KdServing.Serving.Catalog;
 using KdServing.Serving.Kernels;
 using KdServing.Serving.Models;
@@ -23,8 +24,8 @@ var address = new Option<string>("--address") { Description = "IP address to lis
 var port = new Option<int>("--port") { Description = "gRPC port (HTTP/2 without TLS); 0 chooses a free one", DefaultValueFactory = _ => 8500 };
 var httpPort = new Option<int?>("--http-port") { Description = "Port of the status page, /status.json, /metrics and /healthz; 0 chooses a free one; left out: none" };
 var redis = new Option<string?>("--redis") { Description = "HOST:PORT of the Redis that announces versions; left out: the repository's folder is watched" };
-var device = new Option<InferenceDevice>("--device") { Description = "Where graphs run: cpu, cuda (fails without), auto (says which)", DefaultValueFactory = _ => InferenceDevice.Cpu };
-var engine = new Option<EngineChoice>("--engine") { Description = "What computes scores: auto (the hand-written kernel on the CPU where it agrees with ONNX Runtime, ONNX Runtime on a GPU), vectors (the kernel without the processor's matrix unit), onnx", DefaultValueFactory = _ => EngineChoice.Auto };
+var device = new Option<InferenceDevice>("--device") { Description = "What scores: cpu, cuda (fails without), auto (says which)", DefaultValueFactory = _ => InferenceDevice.Cpu };
+var engine = new Option<EngineChoice>("--engine") { Description = "What computes scores: auto (the GPU, if --device is one; else the hand-written kernel where it agrees with ONNX Runtime), vectors (the kernel without the processor's matrix unit), onnx", DefaultValueFactory = _ => EngineChoice.Auto };
 var batchUs = new Option<int?>("--batch-us")
 {
     Description = "Longest time, in microseconds, a request waits for others to share a run of ONNX Runtime with; 0: none waits; "
@@ -32,6 +33,8 @@ var batchUs = new Option<int?>("--batch-us")
 };
 var batchCandidates = new Option<int>("--batch-candidates") { Description = "Candidates of requests that share a run; a request with more goes by itself", DefaultValueFactory = _ => BatchingOptions.DefaultMaxCandidates };
 var batchForced = new Option<bool>("--batch-forced") { Description = "Let requests wait for others even where the server finds that it does not help; for measurements" };
+var cudaLanes = new Option<int>("--cuda-lanes") { Description = "Requests a GPU scores at a time, each on a stream and a thread of its own", DefaultValueFactory = _ => new DeviceOptions().Lanes };
+var cudaGraphs = new Option<bool>("--cuda-graphs") { Description = "Replay captured runs on a GPU instead of starting each operator; false is for measurements", DefaultValueFactory = _ => true };
 var status = new Option<string?>("--status") { Description = "File the status is written to once a second, as JSON" };
 var limits = new RankingLimits();
 var maxCandidates = new Option<int>("--max-candidates") { Description = "Candidates a request may hold", DefaultValueFactory = _ => limits.MaxCandidates };
@@ -60,7 +63,7 @@ var maxFidelityDrop = new Option<double?>("--max-fidelity-drop") { Description =
 
 var command = new RootCommand("Ranks candidates with the newest good version of a student model, over gRPC.")
 {
-    repository, model, address, port, httpPort, redis, device, engine, batchUs, batchCandidates, batchForced, status, maxCandidates, concurrency, maxQueueMs, niceness,
+    repository, model, address, port, httpPort, redis, device, cudaLanes, cudaGraphs, engine, batchUs, batchCandidates, batchForced, status, maxCandidates, concurrency, maxQueueMs, niceness,
     catalog, items, catalogVectors, catalogWaitMs, catalogMaxItems,
     controlPort, controlAddress, controlToken, state, trustedKeys, transfer,
     maxChurn, canaryShare, canarySeconds, shadowShare, probationSeconds, maxFailureShare, maxFidelityDrop,
@@ -76,6 +79,7 @@ command.SetAction((arguments, _) => ServeAsync(new()
     HttpPort = arguments.GetValue(httpPort),
     Redis = arguments.GetValue(redis),
     Device = arguments.GetValue(device),
+    DeviceOptions = new() { Lanes = arguments.GetValue(cudaLanes), ReplaysRuns = arguments.GetValue(cudaGraphs) },
     Engine = arguments.GetValue(engine),
     BatchMicroseconds = arguments.GetValue(batchUs),
     BatchCandidates = arguments.GetValue(batchCandidates),

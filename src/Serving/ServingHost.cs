@@ -56,7 +56,7 @@ public sealed class ServingHost : IAsyncDisposable
     public static async Task<ServingHost> StartAsync(ServingOptions options, Action<ILoggingBuilder>? logging = null)
     {
         options.Require();
-        var runtime = InferenceRuntime.Open(options.Device);
+        var runtime = InferenceRuntime.Open(options.Device, options.DeviceOptions);
         var redis = options.Redis is null ? null : await ConnectAsync(options.Redis);
         var thread = new NicedThread("kd-loader", options.LoaderNiceness);
         var catalogThread = options.Catalog is null ? null : new NicedThread("kd-catalog", options.LoaderNiceness);
@@ -115,6 +115,8 @@ public sealed class ServingHost : IAsyncDisposable
     {
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger<ServingHost>();
         log.DeviceChosen(runtime.Device, runtime.Reason);
+        if (runtime.Devices is { } devices)
+            devices.Failed += log.DeviceFailed;
         // What is registered first is called last: after the streams have been told.
         app.Lifetime.ApplicationStopping.Register(app.Services.GetRequiredService<OpenStreams>().WaitForReaders);
         app.Lifetime.ApplicationStopping.Register(log.Stopping);

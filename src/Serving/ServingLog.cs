@@ -103,4 +103,7 @@ internal static partial class ServingLog
 
     [LoggerMessage(57, LogLevel.Error, "item catalog: the feed failed and begins again in {Delay}")]
     public static partial void CatalogFeedFailed(this ILogger log, Exception exception, TimeSpan delay);
+
+    [LoggerMessage(58, LogLevel.Error, "the device does not score any more, the processor does: {Reason}")]
+    public static partial void DeviceFailed(this ILogger log, string reason);
 }

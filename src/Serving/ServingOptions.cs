@@ -1,4 +1,5 @@
 using KdServing.Contracts;
+using KdServing.Serving.Accelerators;
 using KdServing.Serving.Catalog;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
@@ -26,6 +27,9 @@ public sealed record ServingOptions
     public string? Redis { get; init; }
 
     public InferenceDevice Device { get; init; }
+
+    /// <summary>How a GPU is used.</summary>
+    public DeviceOptions DeviceOptions { get; init; } = new();
 
     /// <summary>What computes scores.</summary>
     public EngineChoice Engine { get; init; }
@@ -98,6 +102,7 @@ public sealed record ServingOptions
         RequireRange(LoaderNiceness, 0, 19, "--loader-niceness");
         RequireRange(Limits.MaxCandidates, 1, 1_000_000, "--max-candidates");
         RequireRange(Limits.Concurrency, 1, 1024, "--concurrency");
+        RequireRange(DeviceOptions.Lanes, 1, 16, "--cuda-lanes");
         RequireRange(BatchMicroseconds ?? 0, 0, 100_000, "--batch-us");
         RequireRange(BatchCandidates, 2, 1_000_000, "--batch-candidates");
         RequireRange(ControlPort ?? 0, 0, 65535, "--control-port");

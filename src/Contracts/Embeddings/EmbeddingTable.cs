@@ -201,6 +201,20 @@ public sealed unsafe class EmbeddingTable : IDisposable
         return new(Shape, pages, (int[])numbers.Clone(), (nint[])addresses.Clone());
     }
 
+    /// <summary>Shows every page, in order, except those another table shares: what that one's copy elsewhere lacks of this one.</summary>
+    /// <param name="other">A table this one was forked from, or that was forked from it, which nobody writes now; null: every page is shown.</param>
+    public void VisitPagesNotIn(EmbeddingTable? other, PageVisitor visit)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        for (var p = 0; p < addresses.Length; p++)
+        {
+            if (other is not null && other.addresses[p] == addresses[p])
+                continue;
+            var first = p << shift;
+            visit(first, new((float*)addresses[p], Math.Min(mask + 1, Rows - first) * Width));
+        }
+    }
+
     /// <summary>Rows written since the last call, ascending; the bitmap is clean afterwards.</summary>
     public int[] TakeDirtyRows()
     {
@@ -244,3 +258,8 @@ public sealed unsafe class EmbeddingTable : IDisposable
 
     private static EmbeddingPages Pages(TableShape shape) => new(shape.Width << PageShift(shape.Width), PageCount(shape));
 }
+
+/// <summary>Is shown some rows.</summary>
+/// <param name="firstRow">Number of the first one.</param>
+/// <param name="rows">Row-major, whole rows.</param>
+public delegate void PageVisitor(int firstRow, ReadOnlySpan<float> rows);

@@ -25,6 +25,9 @@ internal sealed unsafe class CandidateColumns
         unitsPerCandidate = columns.Sum(c => c.Units);
     }
 
+    /// <summary>Every feature: static ones first.</summary>
+    public ReadOnlySpan<FeatureColumn> All => columns;
+
     /// <summary>Static item features.</summary>
     public ReadOnlySpan<FeatureColumn> Item => columns.AsSpan(0, itemFeatures);
 

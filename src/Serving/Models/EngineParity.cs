@@ -14,12 +14,15 @@ internal enum ScoringEngine
 
     /// <summary><see cref="StudentKernel"/> on the processor's matrix unit.</summary>
     MatrixKernel,
+
+    /// <summary>A device with memory of its own, <see cref="Accelerators.DeviceVersion"/>.</summary>
+    Device,
 }
 
 /// <summary>What is to compute scores.</summary>
 public enum EngineChoice
 {
-    /// <summary>On the CPU the hand-written kernel, where it agrees with ONNX Runtime; on a GPU ONNX Runtime.</summary>
+    /// <summary>The device asked for; on the CPU the hand-written kernel, where it agrees with ONNX Runtime.</summary>
     Auto,
 
     /// <summary>As <see cref="Auto"/>, but the kernel leaves the processor's matrix unit alone.</summary>
@@ -52,7 +55,7 @@ internal static class EngineParity
                 servable.Score(request, run, CallBudget.Unlimited);
                 var expected = run.Logits.ToArray();
                 pace.Rest();
-                for (servable.Engine = fastest; servable.Engine != ScoringEngine.OnnxRuntime; servable.Engine--)
+                for (servable.Engine = fastest; servable.Engine != ScoringEngine.OnnxRuntime; servable.Engine = servable.Slower)
                 {
                     if (Difference(servable, request, run, expected, tolerance) is not { } difference)
                         break;

@@ -1,4 +1,4 @@
-using System.Globalization;
+using KdServing.Serving.Accelerators;
 using Microsoft.ML.OnnxRuntime;
 using SessionOptions = Microsoft.ML.OnnxRuntime.SessionOptions;
 
@@ -21,54 +21,55 @@ public enum InferenceDevice
 /// </remarks>
 public sealed class InferenceRuntime : IDisposable
 {
-    /// <summary>Environment variable naming a CUDA plug-in execution provider library; unset: the provider beside ONNX Runtime.</summary>
-    public const string CudaLibraryVariable = "KD_CUDA_PROVIDER";
-
-    /// <summary><see cref="Device"/> of graphs that run on the processor.</summary>
+    /// <summary><see cref="Device"/> when the processor scores.</summary>
     public const string CpuDevice = "cpu";
 
-    /// <summary><see cref="Device"/> of graphs that run on a GPU.</summary>
+    /// <summary><see cref="Device"/> when a GPU scores.</summary>
     public const string CudaDevice = "cuda";
-
-    private const string CudaRegistration = "kd_cuda";
 
     private readonly SessionOptions options;
     private readonly SharedSessions shared;
 
-    private InferenceRuntime(string device, string reason, SessionOptions options)
+    private InferenceRuntime(string reason, DeviceModels? devices)
     {
         shared = new(OpenSession);
-        Device = device;
+        options = NewOptions();
         Reason = reason;
-        this.options = options;
+        Devices = devices;
     }
 
     /// <summary><see cref="CpuDevice"/> or <see cref="CudaDevice"/>.</summary>
-    public string Device { get; }
+    public string Device => Devices is null ? CpuDevice : CudaDevice;
 
     /// <summary>Why this device.</summary>
     public string Reason { get; }
 
+    /// <summary>The versions on a device with memory of its own; null: the processor scores.</summary>
+    internal DeviceModels? Devices { get; }
+
     /// <summary>Sets ONNX Runtime up.</summary>
     /// <exception cref="InferenceRuntimeException">The native library is missing, or the device asked for does not work; says what is missing.</exception>
-    public static InferenceRuntime Open(InferenceDevice device)
+    public static InferenceRuntime Open(InferenceDevice device, DeviceOptions? deviceOptions = null)
     {
         var version = NativeVersion();
         if (device == InferenceDevice.Cpu)
-            return new(CpuDevice, $"asked for; ONNX Runtime {version}", NewOptions());
-        var options = NewOptions();
+            return new($"asked for; ONNX Runtime {version}", devices: null);
+        var chosen = deviceOptions ?? new();
         try
         {
-            return new(CudaDevice, AppendCuda(options), options);
+            var cuda = new CudaAccelerator(NewOptions, chosen.ReplaysRuns);
+            return new($"{cuda.Description}; ONNX Runtime {version}", new(cuda, chosen.Lanes));
         }
-        catch (Exception e) when (e is OnnxRuntimeException or EntryPointNotFoundException or DllNotFoundException or InferenceRuntimeException)
+        catch (Exception e) when (e is OnnxRuntimeException or EntryPointNotFoundException or DllNotFoundException or AcceleratorException)
         {
-            options.Dispose();
             if (device == InferenceDevice.Cuda)
-                throw new InferenceRuntimeException($"--device cuda: {FirstLine(e)}. Install a CUDA build of ONNX Runtime (with its CUDA and cuDNN libraries) or name a plug-in provider in {CudaLibraryVariable}; --device cpu works without", e);
-            return new(CpuDevice, $"CUDA does not work here: {FirstLine(e)}", NewOptions());
+                throw new InferenceRuntimeException($"--device cuda: {FirstLine(e)}. Install a CUDA build of ONNX Runtime (with its CUDA and cuDNN libraries) or name a plug-in provider in {CudaAccelerator.LibraryVariable}; --device cpu works without", e);
+            return new($"CUDA does not work here: {FirstLine(e)}", devices: null);
         }
     }
+
+    /// <summary>One whose versions are on a device of a test.</summary>
+    internal static InferenceRuntime On(Accelerator accelerator, DeviceOptions options) => new(accelerator.Name, new(accelerator, options.Lanes));
 
     /// <summary>Opens a graph from a buffer that has been verified and scanned.</summary>
     /// <exception cref="OnnxRuntimeException">ONNX Runtime refuses it.</exception>
@@ -80,7 +81,11 @@ public sealed class InferenceRuntime : IDisposable
     internal OpenGraph OpenGraph(byte[] graph, bool shares) =>
         shares && WeightlessGraph.Of(graph) is { } weightless ? shared.Open(weightless) : new(OpenSession(graph));
 
-    public void Dispose() => options.Dispose();
+    public void Dispose()
+    {
+        Devices?.Dispose();
+        options.Dispose();
+    }
 
     private static string NativeVersion()
     {
@@ -92,26 +97,6 @@ public sealed class InferenceRuntime : IDisposable
         {
             throw new InferenceRuntimeException($"ONNX Runtime's native library (libonnxruntime.so) does not load: {FirstLine(e.GetBaseException())}. Run ./kd setup, or put the library beside the program", e);
         }
-    }
-
-    private static string AppendCuda(SessionOptions options)
-    {
-        if (Environment.GetEnvironmentVariable(CudaLibraryVariable) is not { Length: > 0 } library)
-        {
-            options.AppendExecutionProvider_CUDA(0);
-            return "CUDA execution provider, device 0";
-        }
-        if (!File.Exists(library))
-            throw new InferenceRuntimeException($"{CudaLibraryVariable} names a file that does not exist", null);
-        var environment = OrtEnv.Instance();
-        environment.RegisterExecutionProviderLibrary(CudaRegistration, library);
-        var devices = environment.GetEpDevices()
-            .Where(d => d.EpName.Contains("cuda", StringComparison.OrdinalIgnoreCase) || d.EpName == CudaRegistration)
-            .Take(1).ToList();
-        if (devices.Count == 0)
-            throw new InferenceRuntimeException($"the provider library of {CudaLibraryVariable} offers no CUDA device", null);
-        options.AppendExecutionProvider(environment, devices, new Dictionary<string, string>());
-        return string.Create(CultureInfo.InvariantCulture, $"plug-in execution provider {devices[0].EpName}");
     }
 
     private static SessionOptions NewOptions()
@@ -129,9 +114,12 @@ public sealed class InferenceRuntime : IDisposable
         return options;
     }
 
-    private static string FirstLine(Exception e) => e is EntryPointNotFoundException
-        ? "this ONNX Runtime is built for the CPU only; it has no CUDA execution provider"
-        : e.Message.Split('\n', 2)[0].TrimEnd('.', ' ');
+    private static string FirstLine(Exception e) => e switch
+    {
+        EntryPointNotFoundException => "this ONNX Runtime is built for the CPU only; it has no CUDA execution provider",
+        DllNotFoundException when e.Message.Contains(CudaRuntime.Library, StringComparison.Ordinal) => "the CUDA runtime (libcudart.so.13 or .12) is not on the library path",
+        _ => e.Message.Split('\n', 2)[0].TrimEnd('.', ' '),
+    };
 }
 
 /// <summary>ONNX Runtime or its device is not there; the message says what to do.</summary>

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Numerics.Tensors;
 using KdServing.Contracts;
+using KdServing.Serving.Accelerators;
 using KdServing.Serving.Kernels;
 
 namespace KdServing.Serving.Models;
@@ -84,6 +85,12 @@ public sealed unsafe class ScoringRun : IDisposable
         new ReadOnlySpan<float>(batch.Logits.Floats + start, Logits.Length).CopyTo(new(Buffers.Logits.Floats, Logits.Length));
         new ReadOnlySpan<float>(batch.Scores.Floats + start, Scores.Length).CopyTo(new(Buffers.Scores.Floats, Scores.Length));
     }
+
+    /// <summary>Copies results out of a device's run.</summary>
+    /// <param name="from">Place of the first one there.</param>
+    /// <param name="first">First of this run's candidates.</param>
+    internal void Take(DeviceStaging staging, int from, int first, int count) => staging.Take(from,
+        new(Buffers.Logits.Floats + (nint)first * targets, count * targets), new(Buffers.Scores.Floats + (nint)first * targets, count * targets));
 
     /// <summary>Scores the user, live columns and item vectors that are known.</summary>
     internal void Score(StudentKernel? kernel, ReadOnlySpan<nint> vectors, ItemVectorFormat format, in CallBudget budget)

@@ -1,4 +1,5 @@
 using KdServing.Contracts;
+using KdServing.Serving.Accelerators;
 using KdServing.Serving.Catalog;
 using KdServing.Serving.Kernels;
 using KdServing.Serving.Wire;
@@ -22,6 +23,7 @@ public sealed class Servable : IDisposable
     private readonly ScoringRuns runs;
     private readonly StudentKernel? kernel;
     private ServableGraphs graphs;
+    private ScoringEngine onProcessor;
     private int disposed;
 
     internal Servable(VersionManifest manifest, FeatureSchema schema, IReadOnlyList<EmbeddingTable> tables, ServableGraphs graphs,
@@ -55,7 +57,7 @@ public sealed class Servable : IDisposable
 
     public LeaseCount Leases { get; } = new();
 
-    /// <summary>What scores. Changed only before the version serves: while it is compared with the trainer and ONNX Runtime.</summary>
+    /// <summary>What scores. Changed only before the version serves, while it is compared with the trainer and ONNX Runtime, and when a device fails.</summary>
     internal ScoringEngine Engine
     {
         get;
@@ -69,7 +71,30 @@ public sealed class Servable : IDisposable
     /// <summary>Why a faster way of scoring than <see cref="Engine"/> is not used; null when there is none, or it was not refused.</summary>
     internal string? EngineRefusal { get; set; }
 
-    private StudentKernel? Kernel => Engine == ScoringEngine.OnnxRuntime ? null : kernel;
+    // A device's versions are encoded by ONNX Runtime: nobody has compared the kernel.
+    private StudentKernel? Kernel => Engine is ScoringEngine.Kernel or ScoringEngine.MatrixKernel ? kernel : null;
+
+    /// <summary>Itself on a device; null: only the processor scores it. Set before it serves, and then what scores.</summary>
+    internal DeviceVersion? Device
+    {
+        get;
+        set
+        {
+            field = value;
+            if (value is null)
+                return;
+            onProcessor = Engine;
+            Engine = ScoringEngine.Device;
+        }
+    }
+
+    /// <summary>What scores when <see cref="Engine"/> is not to.</summary>
+    internal ScoringEngine Slower => Engine switch
+    {
+        ScoringEngine.Device => onProcessor,
+        ScoringEngine.MatrixKernel => ScoringEngine.Kernel,
+        _ => ScoringEngine.OnnxRuntime,
+    };
 
     /// <summary>How this version does.</summary>
     public VersionHealth Health { get; }
@@ -136,15 +161,30 @@ public sealed class Servable : IDisposable
     public void Score(ScoringRun run, in CallBudget budget)
     {
         budget.ThrowIfSpent();
-        run.Score(Kernel, budget);
+        ScoreWithEngine(run, budget);
         RequireFinite(run);
     }
 
-    /// <summary>Scores what is decoded in several runs of this version with one call of each graph, whatever <see cref="Engine"/> is.</summary>
+    /// <summary>Scores what is decoded in a run that waited for others in vain; whether its results are numbers is for its owner to see.</summary>
+    internal void ScoreAlone(ScoringRun run) => ScoreWithEngine(run, CallBudget.Unlimited);
+
+    /// <summary>Scores what is decoded in several runs of this version with one call of each graph: on its device, or else by ONNX Runtime.</summary>
     /// <remarks>Whether a run's results are numbers is for its owner to see: one request's overflow is not the others'.</remarks>
     /// <exception cref="Microsoft.ML.OnnxRuntime.OnnxRuntimeException">ONNX Runtime failed; no run has results.</exception>
     public void ScoreTogether(ReadOnlySpan<ScoringRun> runs)
     {
+        if (Engine == ScoringEngine.Device)
+        {
+            try
+            {
+                Device!.Score(runs);
+                return;
+            }
+            catch (AcceleratorException e)
+            {
+                LeaveDevice(e);
+            }
+        }
         var shared = Rent();
         try
         {
@@ -200,7 +240,7 @@ public sealed class Servable : IDisposable
         fixed (int* rows = itemRows)
         {
             run.Columns.Borrow(rows);
-            run.Score(Kernel, budget);
+            ScoreWithEngine(run, budget);
         }
         RequireFinite(run);
     }
@@ -242,6 +282,7 @@ public sealed class Servable : IDisposable
             return;
         runs.Clear();
         Items?.Dispose();
+        Device?.Dispose();
         graphs.Dispose();
         kernel?.Dispose();
         foreach (var table in tables)
@@ -286,6 +327,31 @@ public sealed class Servable : IDisposable
                 c++;
             }
         }
+    }
+
+    private void ScoreWithEngine(ScoringRun run, in CallBudget budget)
+    {
+        if (Engine == ScoringEngine.Device)
+        {
+            try
+            {
+                Device!.Score(run, budget);
+                return;
+            }
+            catch (AcceleratorException e)
+            {
+                LeaveDevice(e);
+            }
+        }
+        run.Score(Kernel, budget);
+    }
+
+    // A device that fails does not come back in this process; requests are answered by the processor.
+    private void LeaveDevice(AcceleratorException e)
+    {
+        EngineRefusal = e.Message;
+        Engine = onProcessor;
+        Device!.ReportFailure(e.Message);
     }
 
     private void RequireFinite(ScoringRun run)

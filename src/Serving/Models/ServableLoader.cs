@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using KdServing.Contracts;
+using KdServing.Serving.Accelerators;
 using KdServing.Serving.Kernels;
 using Microsoft.ML.OnnxRuntime;
 
@@ -48,9 +49,9 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
             pace.Rest();
             var files = ReadGraphs(repository, manifest);
             var weights = StudentWeights.Read(files[0], files[1], files[2]);
-            // What a kernel computes, ONNX Runtime only checks.
-            var kernelScores = weights is not null && DenseTiles.IsSupported && Engine != EngineChoice.Onnx && runtime.Device == InferenceRuntime.CpuDevice;
-            var graphs = OpenGraphs(files, weights, shares: kernelScores);
+            // What a kernel or a device computes, ONNX Runtime on the processor only checks.
+            var kernelScores = weights is not null && DenseTiles.IsSupported && Engine != EngineChoice.Onnx;
+            var graphs = OpenGraphs(files, weights, shares: kernelScores || runtime.Devices is not null);
             Servable? servable = null;
             try
             {
@@ -60,6 +61,8 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
                     servable.Engine = ScoringEngine.OnnxRuntime;
                 else if (Engine == EngineChoice.Vectors && servable.Engine == ScoringEngine.MatrixKernel)
                     servable.Engine = ScoringEngine.Kernel;
+                if (runtime.Devices is { } devices)
+                    Place(servable, devices, files, held);
                 EngineParity.Choose(servable, golden, KernelTolerance, pace);
                 if (servable.Engine == ScoringEngine.OnnxRuntime && servable.SharesSessions)
                     servable.Reopen(OpenGraphs(files, weights, shares: false));
@@ -161,6 +164,19 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
             foreach (var graph in opened)
                 graph.Dispose();
             throw;
+        }
+    }
+
+    // A version that can not be on the device is served all the same.
+    private void Place(Servable servable, DeviceModels devices, List<byte[]> files, Servable? held)
+    {
+        try
+        {
+            servable.Device = devices.Open(files, servable.Schema, servable.Manifest.Signature, servable.Tables, held?.Device, pace.Rest);
+        }
+        catch (AcceleratorException e)
+        {
+            servable.EngineRefusal = e.Message;
         }
     }
 

@@ -31,13 +31,13 @@ internal sealed record WeightlessGraph(byte[] Model, IReadOnlyList<OnnxConstant>
         while (reader.Read())
         {
             if (reader.Field == IrVersion)
-                Write(model, IrVersion, reader.Number);
+                OnnxMessages.Write(model, IrVersion, reader.Number);
             else if (reader.Field == Opset)
-                Write(model, Opset, reader.Bytes);
+                OnnxMessages.Write(model, Opset, reader.Bytes);
             else if (reader.Field != Graph)
                 continue;
             else if (Strip(reader.Bytes, constants, names) is { } graph)
-                Write(model, Graph, graph);
+                OnnxMessages.Write(model, Graph, graph);
             else
                 return null;
         }
@@ -50,11 +50,11 @@ internal sealed record WeightlessGraph(byte[] Model, IReadOnlyList<OnnxConstant>
         var reader = new ProtobufReader(message);
         using var memory = new MemoryStream();
         using var graph = new CodedOutputStream(memory, leaveOpen: true);
-        Write(graph, 2, "g"u8); // ONNX asks for a name
+        OnnxMessages.Write(graph, 2, "g"u8); // ONNX asks for a name
         while (reader.Read())
         {
             if (reader.Field is Node or Input or Output)
-                Write(graph, reader.Field, reader.Bytes);
+                OnnxMessages.Write(graph, reader.Field, reader.Bytes);
             if (reader.Field == Input && !names.Add(NameOf(reader.Bytes)))
                 return null;
             if (reader.Field != Initializer)
@@ -62,7 +62,7 @@ internal sealed record WeightlessGraph(byte[] Model, IReadOnlyList<OnnxConstant>
             if (OnnxConstant.Read(reader.Bytes) is not { } constant || !names.Add(constant.Name))
                 return null;
             constants.Add(constant);
-            Write(graph, Input, ValueInfo(constant));
+            OnnxMessages.Write(graph, Input, OnnxMessages.ValueInfo(constant.Name, constant.ElementType, [.. constant.Shape.Select(d => (object)d)]));
         }
         graph.Flush();
         return memory.ToArray();
@@ -77,45 +77,5 @@ internal sealed record WeightlessGraph(byte[] Model, IReadOnlyList<OnnxConstant>
                 return Encoding.UTF8.GetString(reader.Bytes);
         }
         return "";
-    }
-
-    // ValueInfoProto { name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 { dim 1 { dim_value 1 } } } } }
-    private static byte[] ValueInfo(OnnxConstant constant)
-    {
-        var shape = Message(s =>
-        {
-            foreach (var size in constant.Shape)
-                Write(s, 1, Message(d => Write(d, 1, (ulong)size)));
-        });
-        var tensor = Message(t =>
-        {
-            Write(t, 1, (ulong)constant.ElementType);
-            Write(t, 2, shape);
-        });
-        return Message(v =>
-        {
-            Write(v, 1, Encoding.UTF8.GetBytes(constant.Name));
-            Write(v, 2, Message(t => Write(t, 1, tensor)));
-        });
-    }
-
-    private static byte[] Message(Action<CodedOutputStream> write)
-    {
-        using var memory = new MemoryStream();
-        using (var stream = new CodedOutputStream(memory, leaveOpen: true))
-            write(stream);
-        return memory.ToArray();
-    }
-
-    private static void Write(CodedOutputStream stream, int field, ulong number)
-    {
-        stream.WriteTag(field, WireFormat.WireType.Varint);
-        stream.WriteUInt64(number);
-    }
-
-    private static void Write(CodedOutputStream stream, int field, ReadOnlySpan<byte> bytes)
-    {
-        stream.WriteTag(field, WireFormat.WireType.LengthDelimited);
-        stream.WriteBytes(ByteString.CopyFrom(bytes));
     }
 }

@@ -71,7 +71,7 @@ internal sealed class RequestBatch : IDisposable
         }
         // One alone needs no copy of its matrices.
         if (live == 1)
-            runs[0].Score(kernel: null, CallBudget.Unlimited);
+            Servable!.ScoreAlone(runs[0]);
         else if (live > 1)
             Servable!.ScoreTogether(runs.AsSpan(0, live));
         return live;

@@ -76,7 +76,7 @@ public sealed class RequestBatcher : IDisposable
     internal BatchChoice Choose(RankRequest request, Servable servable)
     {
         // The kernel takes requests one by one, and vectors of the catalog must not be held while others are waited for.
-        var bypass = servable.Engine != ScoringEngine.OnnxRuntime ? BatchBypass.Kernel
+        var bypass = servable.Engine is not (ScoringEngine.OnnxRuntime or ScoringEngine.Device) ? BatchBypass.Kernel
             : request.Catalog is not null ? BatchBypass.Catalog
             : request.CandidateCount > options.MaxCandidates ? BatchBypass.Large
             : Volatile.Read(ref closed) ? BatchBypass.Stopping

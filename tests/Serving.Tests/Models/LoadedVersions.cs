@@ -7,14 +7,16 @@ namespace KdServing.Serving.Tests.Models;
 public sealed class LoadedVersions : IDisposable
 {
     private readonly TemporaryFolder folder = new();
-    private readonly InferenceRuntime runtime = InferenceRuntime.Open(InferenceDevice.Cpu);
+    private readonly InferenceRuntime runtime;
     private readonly ScoringBufferPool pool = new();
     private readonly List<Servable> loaded = [];
 
-    public LoadedVersions(SampleStudent sample, int count)
+    /// <param name="runtime">Where they are scored, disposed with them; null: on the processor.</param>
+    public LoadedVersions(SampleStudent sample, int count, InferenceRuntime? runtime = null)
     {
+        this.runtime = runtime ?? InferenceRuntime.Open(InferenceDevice.Cpu);
         Repository = new(folder["models"]);
-        Loader = new(Repository, runtime, pool, new(), TimeSpan.FromMilliseconds(20));
+        Loader = new(Repository, this.runtime, pool, new(), TimeSpan.FromMilliseconds(20));
         for (var version = 1; version <= count; version++)
         {
             sample.Publish(Repository);
