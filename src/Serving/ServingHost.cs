@@ -56,7 +56,8 @@ public sealed class ServingHost : IAsyncDisposable
     public static async Task<ServingHost> StartAsync(ServingOptions options, Action<ILoggingBuilder>? logging = null)
     {
         options.Require();
-        var runtime = InferenceRuntime.Open(options.Device, options.DeviceOptions);
+        var deviceOptions = options.DeviceOptions with { HasCatalog = options.Catalog is not null };
+        var runtime = options.Accelerator is { } given ? InferenceRuntime.On(given, deviceOptions) : InferenceRuntime.Open(options.Device, deviceOptions);
         var redis = options.Redis is null ? null : await ConnectAsync(options.Redis);
         var thread = new NicedThread("kd-loader", options.LoaderNiceness);
         var catalogThread = options.Catalog is null ? null : new NicedThread("kd-catalog", options.LoaderNiceness);
@@ -166,7 +167,7 @@ public sealed class ServingHost : IAsyncDisposable
         if (BatchingOptions.For(options.BatchMicroseconds, options.BatchCandidates, options.BatchForced, runtime.Device) is { } batching)
             AddBatching(builder.Services, batching);
         if (options.Catalog is not null)
-            AddCatalog(builder.Services, options, options.Catalog, catalogThread!, redis);
+            AddCatalog(builder.Services, options, options.Catalog, runtime, catalogThread!, redis);
 
         var app = builder.Build();
         if (options.HttpPort is not null)
@@ -233,10 +234,11 @@ public sealed class ServingHost : IAsyncDisposable
             $"{Environment.MachineName}:{Environment.ProcessId}", p.GetRequiredService<ILogger<AnnouncementFeed>>());
     }
 
-    private static void AddCatalog(IServiceCollection services, ServingOptions options, CatalogOptions catalog, NicedThread thread,
+    private static void AddCatalog(IServiceCollection services, ServingOptions options, CatalogOptions catalog, InferenceRuntime runtime, NicedThread thread,
         ConnectionMultiplexer? redis)
     {
-        services.AddSingleton(new ItemCatalog(catalog, thread));
+        // Made by the container, which frees what it has made.
+        services.AddSingleton(_ => new ItemCatalog(catalog, thread, runtime.Devices?.Accelerator));
         services.AddSingleton(p => new CatalogFeed(options.Model, p.GetRequiredService<ItemCatalog>(), catalog,
             redis is null ? null : new(redis.GetDatabase(), options.Model), p.GetRequiredService<ILogger<CatalogFeed>>()));
         services.AddHostedService(p => p.GetRequiredService<CatalogFeed>());

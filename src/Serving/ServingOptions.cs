@@ -31,6 +31,9 @@ public sealed record ServingOptions
     /// <summary>How a GPU is used.</summary>
     public DeviceOptions DeviceOptions { get; init; } = new();
 
+    /// <summary>The device of a test, in place of <see cref="Device"/>.</summary>
+    internal Accelerator? Accelerator { get; init; }
+
     /// <summary>What computes scores.</summary>
     public EngineChoice Engine { get; init; }
 

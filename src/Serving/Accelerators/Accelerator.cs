@@ -1,3 +1,4 @@
+using KdServing.Serving.Kernels;
 using Microsoft.ML.OnnxRuntime;
 using SessionOptions = Microsoft.ML.OnnxRuntime.SessionOptions;
 
@@ -45,6 +46,12 @@ internal abstract class Accelerator : IDisposable
     /// <summary>Queues zeros for device memory.</summary>
     /// <exception cref="AcceleratorException">The device does not work.</exception>
     public abstract void Clear(nint address, long bytes, nint stream);
+
+    /// <summary>Queues the copy of rows from anywhere into a matrix of floats.</summary>
+    /// <param name="addresses">[rows] int64 in device memory: addresses of the device or of <see cref="AllocateHost"/>.</param>
+    /// <param name="to">float32 [rows, <paramref name="width"/>].</param>
+    /// <exception cref="AcceleratorException">The device does not work.</exception>
+    public abstract void GatherRows(nint addresses, int rows, int width, ItemVectorFormat format, nint to, nint stream);
 
     /// <exception cref="AcceleratorException">Something queued has failed.</exception>
     public abstract void Synchronize(nint stream);

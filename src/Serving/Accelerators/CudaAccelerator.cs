@@ -1,4 +1,5 @@
 using System.Globalization;
+using KdServing.Serving.Kernels;
 using Microsoft.ML.OnnxRuntime;
 using SessionOptions = Microsoft.ML.OnnxRuntime.SessionOptions;
 
@@ -19,6 +20,7 @@ internal sealed class CudaAccelerator : Accelerator
 
     private readonly Func<SessionOptions> newOptions;
     private readonly OrtEpDevice? plugIn;
+    private readonly CudaGather gather;
 
     /// <param name="newOptions">Options of every session of the server.</param>
     /// <exception cref="AcceleratorException">No GPU, or its driver does not work.</exception>
@@ -29,6 +31,8 @@ internal sealed class CudaAccelerator : Accelerator
         ReplaysRuns = replaysRuns;
         if (Environment.GetEnvironmentVariable(LibraryVariable) is { Length: > 0 } library)
             plugIn = Register(library);
+        EnterThread();
+        gather = new();
         // Throws where this ONNX Runtime has no such provider, before anything is loaded.
         var stream = NewStream();
         NewOptions(stream).Dispose();
@@ -93,6 +97,12 @@ internal sealed class CudaAccelerator : Accelerator
     {
         EnterThread();
         CudaRuntime.Require(CudaRuntime.SetAsync(address, 0, (nuint)bytes, stream), "cudaMemsetAsync");
+    }
+
+    public override void GatherRows(nint addresses, int rows, int width, ItemVectorFormat format, nint to, nint stream)
+    {
+        EnterThread();
+        gather.Queue(addresses, rows, width, format, to, stream);
     }
 
     public override void Synchronize(nint stream) => CudaRuntime.Require(CudaRuntime.StreamSynchronize(stream), "cudaStreamSynchronize");

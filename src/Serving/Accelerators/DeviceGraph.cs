@@ -6,7 +6,7 @@ using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Accelerators;
 
-/// <summary>A version's three graphs and the look-up of its embedding rows as one graph, whose weights and tables are inputs.</summary>
+/// <summary>A version's graphs and the look-up of its embedding rows as one graph, whose weights and tables are inputs.</summary>
 /// <remarks>
 /// <code>
 /// rows of a segment [features, N] → Transpose → Gather(arena/width) → Flatten → [N, floats] ┐
@@ -14,6 +14,7 @@ namespace KdServing.Serving.Accelerators;
 /// user [users, ·] → user encoder ┐
 /// item → item encoder ───────────┴ head → logits, scores
 /// </code>
+/// With known item vectors, those are an input in place of the item's features and its encoder.
 /// Versions of one student have the same model: one session computes them all, and a refresh opens none. Tables of one width lie one after
 /// another in one arena, so that neighbouring features are looked up together.
 /// </remarks>
@@ -21,11 +22,14 @@ namespace KdServing.Serving.Accelerators;
 /// <param name="Constants">This version's weights, by input name.</param>
 /// <param name="Segments">What a request's candidates bring.</param>
 /// <param name="Arenas">Of the tables that candidates read.</param>
-internal sealed record DeviceGraph(byte[] Model, IReadOnlyList<OnnxConstant> Constants, IReadOnlyList<DeviceSegment> Segments, IReadOnlyList<TableArena> Arenas)
+/// <param name="VectorWidth">Floats of the item vectors it takes; 0: it makes them.</param>
+internal sealed record DeviceGraph(byte[] Model, IReadOnlyList<OnnxConstant> Constants, IReadOnlyList<DeviceSegment> Segments, IReadOnlyList<TableArena> Arenas, int VectorWidth)
 {
     private const int Float = 1;
     private const int Int32 = 6;
     private const int Int64 = 7;
+    // Of the files.
+    private const int ItemEncoder = 1;
 
     // Names the exporter and the server agree on; all others are a part's own.
     private static readonly HashSet<string> Shared = new(StringComparer.Ordinal)
@@ -37,16 +41,22 @@ internal sealed record DeviceGraph(byte[] Model, IReadOnlyList<OnnxConstant> Con
     /// <summary>Equal for versions that one session computes.</summary>
     public string Shape { get; } = Convert.ToHexString(SHA256.HashData([.. Model, .. Encoding.UTF8.GetBytes(string.Join(';', Arenas))]));
 
+    /// <summary>Whether it takes an input of a version's own.</summary>
+    public bool Takes(string input) => inputs.Contains(input);
+
+    private readonly HashSet<string> inputs = [.. Constants.Select(c => c.Name), .. Arenas.Select(a => a.Name)];
+
     /// <param name="files">User encoder, item encoder, head; each has passed <see cref="OnnxScan"/>.</param>
+    /// <param name="takesVectors">Item vectors are known.</param>
     /// <returns>Null when a graph can not be taken apart; the version is then scored by the processor.</returns>
-    public static DeviceGraph? Of(IReadOnlyList<byte[]> files, FeatureSchema schema, StudentSignature signature)
+    public static DeviceGraph? Of(IReadOnlyList<byte[]> files, FeatureSchema schema, StudentSignature signature, bool takesVectors)
     {
         var parts = files.Select(f => WeightlessGraph.Of(f)).ToList();
         if (parts.Contains(null) || parts.Select(p => Header(p!.Model)).Distinct().Count() != 1)
             return null;
-        List<DeviceSegment> item = [.. DeviceSegment.Of(schema.Item, 0)];
+        List<DeviceSegment> item = takesVectors ? [] : [.. DeviceSegment.Of(schema.Item, 0)];
         List<DeviceSegment> live = [.. DeviceSegment.Of(schema.Live, schema.Item.Features.Count)];
-        var arenas = TableArena.Of(schema);
+        var arenas = TableArena.Of(schema).Where(a => item.Concat(live).Any(s => s.TableWidth == a.Width)).ToList();
         var constants = new List<OnnxConstant>();
         var graph = OnnxMessages.Message(g =>
         {
@@ -54,7 +64,12 @@ internal sealed record DeviceGraph(byte[] Model, IReadOnlyList<OnnxConstant> Con
             WriteAssembly(g, item, StudentSignature.Item);
             WriteAssembly(g, live, StudentSignature.Live);
             for (var p = 0; p < parts.Count; p++)
-                WritePart(g, parts[p]!, $"{p}:", constants);
+            {
+                if (!takesVectors || p != ItemEncoder)
+                    WritePart(g, parts[p]!, $"{p}:", constants);
+            }
+            if (takesVectors)
+                WriteInput(g, StudentSignature.ItemVector, Float, "N", signature.ItemVectorWidth);
             foreach (var arena in arenas)
                 WriteInput(g, arena.Name, Float, arena.Rows, arena.Width);
             foreach (var segment in item.Concat(live))
@@ -69,7 +84,7 @@ internal sealed record DeviceGraph(byte[] Model, IReadOnlyList<OnnxConstant> Con
             CopyHeader(m, parts[0]!.Model);
             OnnxMessages.Write(m, 7, graph);
         });
-        return new(model, constants, [.. item, .. live], arenas);
+        return new(model, constants, [.. item, .. live], arenas, takesVectors ? signature.ItemVectorWidth : 0);
     }
 
     // Of a group's segments the matrix that a part takes.

@@ -14,16 +14,21 @@ internal sealed class DeviceLayout
     /// <summary>Candidates a run may have room for, ascending. More go in several runs.</summary>
     private static readonly int[] Capacities = [128, 256, 512, 1024, 1536, 2048, 3072, 4096, 6144, 8192];
 
-    private DeviceLayout(IReadOnlyList<DeviceSegment> segments, StudentSignature signature, int capacity)
+    private DeviceLayout(DeviceGraph graph, StudentSignature signature, int capacity)
     {
         Capacity = capacity;
+        var segments = graph.Segments;
         SegmentOffsets = new long[segments.Count];
         var next = 0L;
         for (var s = 0; s < segments.Count; s++)
             SegmentOffsets[s] = Take(ref next, sizeof(float) * (long)segments[s].Units * capacity);
         RowOfOffset = Take(ref next, sizeof(long) * (long)capacity);
         UserOffset = Take(ref next, sizeof(float) * (long)Users * signature.UserWidth);
+        if (graph.VectorWidth > 0)
+            AddressesOffset = Take(ref next, sizeof(long) * (long)capacity);
         InputBytes = next;
+        VectorsOffset = Take(ref next, sizeof(float) * (long)graph.VectorWidth * capacity);
+        DeviceInputBytes = next;
         var results = sizeof(float) * (long)capacity * signature.Targets.Count;
         next = 0;
         Take(ref next, results);
@@ -43,7 +48,17 @@ internal sealed class DeviceLayout
     /// <summary>float32 [<see cref="Users"/>, user width].</summary>
     public long UserOffset { get; }
 
+    /// <summary>Addresses of item vectors, int64 [capacity].</summary>
+    public long AddressesOffset { get; }
+
+    /// <summary>Bytes that are copied to the device.</summary>
     public long InputBytes { get; }
+
+    /// <summary>Item vectors, float32 [capacity, width], gathered on the device behind what is copied.</summary>
+    public long VectorsOffset { get; }
+
+    /// <summary>Bytes of all inputs on the device.</summary>
+    public long DeviceInputBytes { get; }
 
     /// <summary>Logits begin the outputs, scores follow here.</summary>
     public long ScoresOffset { get; }
@@ -51,8 +66,8 @@ internal sealed class DeviceLayout
     public long OutputBytes { get; }
 
     /// <summary>One of each size.</summary>
-    public static IReadOnlyList<DeviceLayout> All(IReadOnlyList<DeviceSegment> segments, StudentSignature signature) =>
-        [.. Capacities.Select(c => new DeviceLayout(segments, signature, c))];
+    public static IReadOnlyList<DeviceLayout> All(DeviceGraph graph, StudentSignature signature) =>
+        [.. Capacities.Select(c => new DeviceLayout(graph, signature, c))];
 
     private static long Take(ref long next, long bytes)
     {

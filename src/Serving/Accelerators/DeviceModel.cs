@@ -8,7 +8,7 @@ internal sealed class DeviceModel : IDisposable
 {
     private readonly Accelerator accelerator;
     private readonly StudentSignature signature;
-    private readonly IReadOnlyList<DeviceLayout> layouts;
+    private readonly List<(DeviceGraph Graph, IReadOnlyList<DeviceLayout> Layouts)> programs;
     private readonly List<DeviceLane> lanes = [];
     private readonly List<DeviceSlot> slots = [];
     private readonly Stack<DeviceSlot> freeSlots = [];
@@ -17,20 +17,20 @@ internal sealed class DeviceModel : IDisposable
     private readonly DeviceMemory loading;
     private readonly nint loadStream;
 
+    /// <param name="graphs">What makes scores of features, and, where there is a catalog, what makes them of known item vectors.</param>
     /// <exception cref="AcceleratorException">The device does not work, or has no memory left.</exception>
-    /// <exception cref="Microsoft.ML.OnnxRuntime.OnnxRuntimeException">ONNX Runtime can not compute the graph there.</exception>
-    public DeviceModel(Accelerator accelerator, DeviceGraph graph, StudentSignature signature, int laneCount)
+    /// <exception cref="Microsoft.ML.OnnxRuntime.OnnxRuntimeException">ONNX Runtime can not compute a graph there.</exception>
+    public DeviceModel(Accelerator accelerator, IReadOnlyList<DeviceGraph> graphs, StudentSignature signature, int laneCount)
     {
         this.accelerator = accelerator;
         this.signature = signature;
-        Segments = graph.Segments;
-        layouts = DeviceLayout.All(graph.Segments, signature);
+        programs = [.. graphs.Select(g => (g, DeviceLayout.All(g, signature)))];
         loading = new(accelerator, isOnHost: true);
         loadStream = accelerator.NewStream();
         try
         {
             for (var l = 0; l < laneCount; l++)
-                lanes.Add(new(accelerator, graph, layouts, signature.UserWidth, signature.Targets.Count, l));
+                lanes.Add(new(accelerator, programs, signature, l));
         }
         catch
         {
@@ -39,10 +39,11 @@ internal sealed class DeviceModel : IDisposable
         }
     }
 
-    public IReadOnlyList<DeviceSegment> Segments { get; }
-
     /// <summary>Candidates one run has room for.</summary>
-    public int MaxCandidates => layouts[^1].Capacity;
+    public int MaxCandidates => programs[0].Layouts[^1].Capacity;
+
+    /// <summary>Scores known item vectors too.</summary>
+    public bool TakesVectors => programs.Count > 1;
 
     /// <summary>Device memory of all versions' places, bytes.</summary>
     public long SlotBytes
@@ -66,7 +67,10 @@ internal sealed class DeviceModel : IDisposable
         {
             slot.Write(graph, tables, held, loadStream, loading, rest);
             foreach (var lane in lanes)
-                lane.Prepare(slot, rest);
+            {
+                for (var p = 0; p < programs.Count; p++)
+                    lane.Prepare(p, programs[p].Layouts, slot, rest);
+            }
             return slot;
         }
         catch
@@ -84,16 +88,19 @@ internal sealed class DeviceModel : IDisposable
     }
 
     /// <summary>Page-locked memory for a run of so many candidates; give it back with <see cref="Return"/>.</summary>
-    public DeviceStaging Rent(int candidates)
+    /// <param name="withVectors">Of known item vectors.</param>
+    public DeviceStaging Rent(int candidates, bool withVectors)
     {
         DeviceStaging? staging;
         lock (gate)
             idle.TryPop(out staging);
-        staging ??= new(accelerator, Segments, signature);
+        staging ??= new(accelerator, signature);
+        var program = withVectors ? 1 : 0;
+        var (graph, layouts) = programs[program];
         var size = 0;
         while (layouts[size].Capacity < candidates)
             size++;
-        staging.Begin(layouts[size]);
+        staging.Begin(program, graph, layouts[size]);
         return staging;
     }
 

@@ -4,11 +4,13 @@ using KdServing.Serving.Models;
 namespace KdServing.Serving.Accelerators;
 
 /// <summary>The students on a device, one a shape, for as long as a version of it is loaded. One thread loads; any frees.</summary>
-/// <param name="lanes">Runs of one student that the device is given at a time.</param>
-internal sealed class DeviceModels(Accelerator accelerator, int lanes) : IDisposable
+internal sealed class DeviceModels(Accelerator accelerator, DeviceOptions options) : IDisposable
 {
     private readonly Lock gate = new();
     private readonly Dictionary<string, Entry> entries = new(StringComparer.Ordinal);
+
+    /// <summary>The device.</summary>
+    public Accelerator Accelerator => accelerator;
 
     /// <summary>A version left the device while it served; says why.</summary>
     public event Action<string>? Failed;
@@ -31,13 +33,13 @@ internal sealed class DeviceModels(Accelerator accelerator, int lanes) : IDispos
     public DeviceVersion Open(IReadOnlyList<byte[]> files, FeatureSchema schema, StudentSignature signature, IReadOnlyList<EmbeddingTable> tables,
         DeviceVersion? held, Action rest)
     {
-        var graph = DeviceGraph.Of(files, schema, signature)
+        var graph = DeviceGraph.Of(files, schema, signature, takesVectors: false)
             ?? throw new AcceleratorException("its graphs can not be made one: constants that are not raw bytes, or different opsets");
         Entry entry;
         lock (gate)
         {
             if (!entries.TryGetValue(graph.Shape, out entry!))
-                entries[graph.Shape] = entry = new(Make(graph, signature));
+                entries[graph.Shape] = entry = new(Make(options.HasCatalog ? [graph, DeviceGraph.Of(files, schema, signature, takesVectors: true)!] : [graph], signature));
             entry.Users++;
         }
         try
@@ -57,11 +59,11 @@ internal sealed class DeviceModels(Accelerator accelerator, int lanes) : IDispos
 
     public void Dispose() => accelerator.Dispose();
 
-    private DeviceModel Make(DeviceGraph graph, StudentSignature signature)
+    private DeviceModel Make(IReadOnlyList<DeviceGraph> graphs, StudentSignature signature)
     {
         try
         {
-            return new(accelerator, graph, signature, lanes);
+            return new(accelerator, graphs, signature, options.Lanes);
         }
         catch (Microsoft.ML.OnnxRuntime.OnnxRuntimeException e)
         {

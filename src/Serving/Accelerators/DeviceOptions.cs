@@ -8,4 +8,7 @@ public sealed record DeviceOptions
 
     /// <summary>Runs are captured once a size and replayed (CUDA graphs); false: each operator is started by itself.</summary>
     public bool ReplaysRuns { get; init; } = true;
+
+    /// <summary>Item vectors of a catalog are kept on the device too.</summary>
+    internal bool HasCatalog { get; init; }
 }

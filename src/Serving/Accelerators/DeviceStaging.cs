@@ -7,14 +7,14 @@ namespace KdServing.Serving.Accelerators;
 /// <summary>What one run takes to a device and brings back, in page-locked memory. One thread at a time.</summary>
 internal sealed unsafe class DeviceStaging : IDisposable
 {
-    private readonly IReadOnlyList<DeviceSegment> segments;
     private readonly StudentSignature signature;
     private readonly DeviceMemory inputs;
     private readonly DeviceMemory outputs;
 
-    public DeviceStaging(Accelerator accelerator, IReadOnlyList<DeviceSegment> segments, StudentSignature signature)
+    private IReadOnlyList<DeviceSegment> segments = [];
+
+    public DeviceStaging(Accelerator accelerator, StudentSignature signature)
     {
-        this.segments = segments;
         this.signature = signature;
         inputs = new(accelerator, isOnHost: true);
         outputs = new(accelerator, isOnHost: true);
@@ -24,8 +24,14 @@ internal sealed unsafe class DeviceStaging : IDisposable
 
     public nint Outputs => outputs.Address;
 
+    /// <summary>Which of a lane's programs it is for.</summary>
+    public int Program { get; private set; }
+
     /// <summary>What it is filled for.</summary>
     public DeviceLayout Layout { get; private set; } = null!;
+
+    /// <summary>Of the item vectors whose addresses it holds.</summary>
+    public ItemVectorFormat Format { get; private set; }
 
     /// <summary>The device's turn is over.</summary>
     public ManualResetEventSlim Done { get; } = new();
@@ -34,8 +40,11 @@ internal sealed unsafe class DeviceStaging : IDisposable
     public AcceleratorException? Failure { get; set; }
 
     /// <summary>Begins a run.</summary>
-    public void Begin(DeviceLayout layout)
+    /// <param name="graph">Of the program.</param>
+    public void Begin(int program, DeviceGraph graph, DeviceLayout layout)
     {
+        Program = program;
+        segments = graph.Segments;
         Layout = layout;
         inputs.Reserve(layout.InputBytes);
         outputs.Reserve(layout.OutputBytes);
@@ -67,6 +76,15 @@ internal sealed unsafe class DeviceStaging : IDisposable
             else
                 AddFloats(group, from, count, (float*)place + (nint)to * segment.Width, segment.Width);
         }
+    }
+
+    /// <summary>Addresses of the candidates' item vectors; places behind the last one read its vector too.</summary>
+    public void AddVectors(ReadOnlySpan<nint> addresses, ItemVectorFormat format)
+    {
+        Format = format;
+        var to = new Span<nint>((nint*)(inputs.Address + (nint)Layout.AddressesOffset), Layout.Capacity);
+        addresses.CopyTo(to);
+        to[addresses.Length..].Fill(addresses[^1]);
     }
 
     /// <summary>Fills the places behind the last candidate: they are computed too, and must read rows that exist.</summary>

@@ -1,4 +1,5 @@
 using KdServing.Contracts;
+using KdServing.Serving.Kernels;
 using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Accelerators;
@@ -39,12 +40,38 @@ internal sealed class DeviceVersion : IDisposable
         {
             budget.ThrowIfSpent();
             var count = Math.Min(Model.MaxCandidates, run.Candidates - first);
-            var staging = Model.Rent(count);
+            var staging = Model.Rent(count, withVectors: false);
             try
             {
                 staging.AddUser(0, run.User);
                 staging.AddCandidates(run.Columns, firstRows, user: 0, first, count, to: 0);
                 staging.Pad(count);
+                Model.Run(staging, Slot);
+                run.Take(staging, from: 0, first, count);
+            }
+            finally
+            {
+                Model.Return(staging);
+            }
+        }
+    }
+
+    /// <summary>Scores candidates of one run whose item vectors are known.</summary>
+    /// <param name="vectors">Addresses on the device, or in its page-locked memory.</param>
+    /// <inheritdoc cref="Score(ScoringRun, in CallBudget)"/>
+    public void Score(ScoringRun run, ReadOnlySpan<nint> vectors, ItemVectorFormat format, in CallBudget budget)
+    {
+        for (var first = 0; first < run.Candidates; first += Model.MaxCandidates)
+        {
+            budget.ThrowIfSpent();
+            var count = Math.Min(Model.MaxCandidates, run.Candidates - first);
+            var staging = Model.Rent(count, withVectors: true);
+            try
+            {
+                staging.AddUser(0, run.User);
+                staging.AddCandidates(run.Columns, firstRows, user: 0, first, count, to: 0);
+                staging.Pad(count);
+                staging.AddVectors(vectors.Slice(first, count), format);
                 Model.Run(staging, Slot);
                 run.Take(staging, from: 0, first, count);
             }
@@ -84,7 +111,7 @@ internal sealed class DeviceVersion : IDisposable
 
     private void Score(ReadOnlySpan<ScoringRun> runs, int candidates)
     {
-        var staging = Model.Rent(candidates);
+        var staging = Model.Rent(candidates, withVectors: false);
         try
         {
             var place = 0;

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using KdServing.Contracts;
+using KdServing.Serving.Accelerators;
 using KdServing.Serving.Kernels;
 using KdServing.Serving.Models;
 using KdServing.Serving.Wire;
@@ -25,6 +26,7 @@ public sealed class CatalogLookup : IDisposable
     private readonly ItemCatalog catalog;
     private readonly ItemEncoder encoder = new();
     private readonly NativeBuffer own = new();
+    private readonly DeviceMemory? ownPinned;
     private int[] slots = [];
     private nint[] addresses = [];
     private long[] ids = [];
@@ -32,7 +34,11 @@ public sealed class CatalogLookup : IDisposable
     private int[] unknown = [];
     private int? epoch;
 
-    internal CatalogLookup(ItemCatalog catalog) => this.catalog = catalog;
+    internal CatalogLookup(ItemCatalog catalog)
+    {
+        this.catalog = catalog;
+        ownPinned = catalog.Accelerator is { } accelerator ? new(accelerator, isOnHost: true) : null;
+    }
 
     /// <summary>Candidates looked up.</summary>
     public int Count { get; private set; }
@@ -41,6 +47,9 @@ public sealed class CatalogLookup : IDisposable
     public ReadOnlySpan<nint> Vectors => addresses.AsSpan(0, Count);
 
     public ItemVectorFormat Format { get; private set; }
+
+    /// <summary>The addresses are of a device's memory.</summary>
+    public bool IsOnDevice { get; private set; }
 
     /// <summary>Candidates whose id the catalog does not hold.</summary>
     public int UnknownCount { get; private set; }
@@ -91,14 +100,16 @@ public sealed class CatalogLookup : IDisposable
     public void Resolve(VersionItems version, ReadOnlySpan<long> ids, in CallBudget budget)
     {
         Count = ids.Length;
+        IsOnDevice = version.Servable.Engine == ScoringEngine.Device && version.Vectors.IsOnDevice;
         Format = version.Vectors.Format;
         Reserve(ref slots, Count);
         Reserve(ref addresses, Count);
-        epoch = catalog.Epochs.Enter();
+        // Again, for the same request: on the processor after a device has failed.
+        epoch ??= catalog.Epochs.Enter();
         var found = slots.AsSpan(0, Count);
         catalog.Index.Find(ids, found);
         BetweenSlotsAndRows?.Invoke();
-        var missing = version.Vectors.Resolve(found, addresses);
+        var missing = version.Vectors.Resolve(found, addresses, IsOnDevice);
         NoteUnknown(found);
         if (missing > 0)
             EncodeMissing(version, found, missing, budget);
@@ -118,6 +129,7 @@ public sealed class CatalogLookup : IDisposable
     {
         encoder.Dispose();
         own.Dispose();
+        ownPinned?.Dispose();
     }
 
     private bool TryRead(in WireCandidates candidates, int count, out ReadOnlySpan<long> found)
@@ -150,9 +162,8 @@ public sealed class CatalogLookup : IDisposable
     private void EncodeMissing(VersionItems version, ReadOnlySpan<int> found, int missing, in CallBudget budget)
     {
         var vectors = version.Vectors;
-        own.Reserve((long)missing * vectors.RowBytes);
         Reserve(ref pending, ItemEncoder.BatchItems);
-        var row = own.Address;
+        var row = OwnRows((long)missing * vectors.RowBytes);
         for (var n = 0; n < found.Length;)
         {
             var first = n;
@@ -176,6 +187,18 @@ public sealed class CatalogLookup : IDisposable
             }
         }
         catalog.NoteEncodedByRequest(missing);
+    }
+
+    // Memory that a device reads, when it is to.
+    private nint OwnRows(long bytes)
+    {
+        if (IsOnDevice)
+        {
+            ownPinned!.Reserve(bytes);
+            return ownPinned.Address;
+        }
+        own.Reserve(bytes);
+        return own.Address;
     }
 
     private static void Reserve<T>(ref T[] array, int count)

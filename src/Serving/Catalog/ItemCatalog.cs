@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using KdServing.Contracts;
+using KdServing.Serving.Accelerators;
 using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Catalog;
@@ -22,7 +23,7 @@ public sealed class ItemCatalog : IDisposable
     private const int BatchesPerStep = 8;
 
     private readonly NicedThread thread;
-    private readonly VectorStores stores = new();
+    private readonly VectorStores stores;
     private readonly ItemSlots slots;
     private readonly ItemEncoder encoder = new();
     private readonly List<VersionItems> versions = [];
@@ -38,8 +39,15 @@ public sealed class ItemCatalog : IDisposable
     private long encodedByRequests;
     private long unknown;
 
-    public ItemCatalog(CatalogOptions options, NicedThread thread)
+    public ItemCatalog(CatalogOptions options, NicedThread thread) : this(options, thread, null)
     {
+    }
+
+    /// <param name="accelerator">Keeps the item vectors too.</param>
+    internal ItemCatalog(CatalogOptions options, NicedThread thread, Accelerator? accelerator)
+    {
+        Accelerator = accelerator;
+        stores = new(accelerator);
         this.options = options.Require();
         this.thread = thread;
         slots = new(Epochs);
@@ -47,6 +55,8 @@ public sealed class ItemCatalog : IDisposable
 
     /// <summary>Items held.</summary>
     public int Count => Index.Count;
+
+    internal Accelerator? Accelerator { get; }
 
     internal ReaderEpochs Epochs { get; } = new();
 
@@ -298,8 +308,7 @@ public sealed class ItemCatalog : IDisposable
                 if (count == 0)
                     break;
                 var encoded = encoder.Encode(version, Features, batch[..count]);
-                for (var i = 0; i < count; i++)
-                    vectors.Write(batch[i], encoded.Slice(i * vectors.Width, vectors.Width));
+                vectors.Write(batch[..count], encoded);
             }
             return true;
         }

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using KdServing.Contracts;
+using KdServing.Serving.Accelerators;
 using KdServing.Serving.Kernels;
 
 namespace KdServing.Serving.Catalog;
@@ -25,9 +26,11 @@ internal sealed unsafe class ItemVectors : IDisposable
     private nint[] chunks = [];
     private int[] stamps = [];
     private nint coldStart;
+    private readonly DeviceVectors? device;
     private volatile bool complete;
 
-    public ItemVectors(int width, ItemVectorFormat format)
+    /// <param name="accelerator">Keeps the rows too; null: only the host does.</param>
+    public ItemVectors(int width, ItemVectorFormat format, Accelerator? accelerator = null)
     {
         Width = width;
         Format = format;
@@ -35,6 +38,7 @@ internal sealed unsafe class ItemVectors : IDisposable
         rowBytes = (bytes + RowAlignment - 1) / RowAlignment * RowAlignment;
         coldStart = (nint)NativeMemory.AlignedAlloc((nuint)rowBytes, RowAlignment);
         NativeMemory.Clear((void*)coldStart, (nuint)rowBytes);
+        device = accelerator is null ? null : new(accelerator, rowBytes, ChunkSlots);
     }
 
     ~ItemVectors() => Free();
@@ -60,25 +64,33 @@ internal sealed unsafe class ItemVectors : IDisposable
     /// <summary>Row for unknown items.</summary>
     public nint ColdStart => coldStart;
 
+    /// <summary>Rows can be read on a device.</summary>
+    public bool IsOnDevice => device is { Failure: null };
+
+    /// <summary>Memory held on a device, bytes.</summary>
+    public long DeviceBytes => device?.Bytes ?? 0;
+
     /// <summary>Native memory held, bytes.</summary>
     public long Bytes => (long)Volatile.Read(ref chunks).Length * ChunkSlots * rowBytes;
 
     /// <summary>Row addresses of a request's slots. Any thread.</summary>
     /// <param name="slots">[N]; -1 for unknown items, which get <see cref="ColdStart"/>.</param>
     /// <param name="addresses">Written, [N]; 0 where the row is not there yet.</param>
+    /// <param name="onDevice">Addresses of a device's memory; <see cref="IsOnDevice"/>.</param>
     /// <returns>Rows not there yet.</returns>
-    public int Resolve(ReadOnlySpan<int> slots, Span<nint> addresses)
+    public int Resolve(ReadOnlySpan<int> slots, Span<nint> addresses, bool onDevice = false)
     {
         // Before the chunks: a store that is complete has every published slot's chunk.
         var all = complete;
-        var rows = Volatile.Read(ref chunks);
         var marks = Volatile.Read(ref stamps);
+        var rows = onDevice ? device!.Chunks : Volatile.Read(ref chunks);
+        var unknown = onDevice ? device!.ColdStart : coldStart;
         var missing = 0;
         for (var n = 0; n < slots.Length; n++)
         {
             var slot = slots[n];
             if (slot < 0)
-                addresses[n] = coldStart;
+                addresses[n] = unknown;
             else if (all || (slot < marks.Length && Volatile.Read(ref marks[slot]) != 0))
                 addresses[n] = rows[slot >> ChunkShift] + (nint)(slot & (ChunkSlots - 1)) * rowBytes;
             else
@@ -119,6 +131,7 @@ internal sealed unsafe class ItemVectors : IDisposable
             grownChunks[c] = HugePages.Allocate((nuint)ChunkSlots * (nuint)rowBytes);
         var grownStamps = new int[needed << ChunkShift];
         stamps.CopyTo(grownStamps, 0);
+        device?.Reserve(needed);
         // Chunks first: who sees a stamp finds its row.
         Volatile.Write(ref chunks, grownChunks);
         Volatile.Write(ref stamps, grownStamps);
@@ -131,21 +144,28 @@ internal sealed unsafe class ItemVectors : IDisposable
             stamps[slot] = 0;
     }
 
-    /// <summary>Writes a row and then says that it is there.</summary>
-    /// <param name="vector">[width].</param>
-    public void Write(int slot, ReadOnlySpan<float> vector)
+    /// <summary>Writes rows and then says that they are there.</summary>
+    /// <param name="vectors">[slots, width].</param>
+    public void Write(ReadOnlySpan<int> slots, ReadOnlySpan<float> vectors)
     {
-        WriteRow(chunks[slot >> ChunkShift] + (nint)(slot & (ChunkSlots - 1)) * rowBytes, vector, Format);
-        Volatile.Write(ref stamps[slot], Ordinal);
+        for (var i = 0; i < slots.Length; i++)
+            WriteRow(Row(slots[i]), vectors.Slice(i * Width, Width), Format);
+        device?.Write(slots, Row);
+        foreach (var slot in slots)
+            Volatile.Write(ref stamps[slot], Ordinal);
     }
 
     /// <param name="vector">[width].</param>
-    public void WriteColdStart(ReadOnlySpan<float> vector) => WriteRow(coldStart, vector, Format);
+    public void WriteColdStart(ReadOnlySpan<float> vector)
+    {
+        WriteRow(coldStart, vector, Format);
+        device?.WriteColdStart(coldStart);
+    }
 
     /// <summary>Adds a row to a sum in float32; [width].</summary>
     public void AddTo(int slot, Span<float> sum)
     {
-        var row = chunks[slot >> ChunkShift] + (nint)(slot & (ChunkSlots - 1)) * rowBytes;
+        var row = Row(slot);
         for (var d = 0; d < Width; d++)
             sum[d] += Format == ItemVectorFormat.Float32 ? ((float*)row)[d] : BitConverter.UInt32BitsToSingle((uint)((ushort*)row)[d] << 16);
     }
@@ -175,9 +195,12 @@ internal sealed unsafe class ItemVectors : IDisposable
 
     public void Dispose()
     {
+        device?.Dispose();
         Free();
         GC.SuppressFinalize(this);
     }
+
+    private nint Row(int slot) => chunks[slot >> ChunkShift] + (nint)(slot & (ChunkSlots - 1)) * rowBytes;
 
     private static Vector256<uint> Round(Vector256<uint> bits) =>
         (bits + Vector256.Create(0x7FFFu) + ((bits >>> 16) & Vector256<uint>.One)) >>> 16;

@@ -1,9 +1,11 @@
+using KdServing.Serving.Accelerators;
 using KdServing.Serving.Kernels;
 
 namespace KdServing.Serving.Catalog;
 
 /// <summary>Vector memory, handed from version to version: the next version finds what the one before last has left, pages and valid rows alike. Any thread.</summary>
-internal sealed class VectorStores : IDisposable
+/// <param name="accelerator">Keeps the vectors too; null: only the host does.</param>
+internal sealed class VectorStores(Accelerator? accelerator) : IDisposable
 {
     private readonly List<ItemVectors> all = [];
     private readonly List<ItemVectors> free = [];
@@ -16,6 +18,16 @@ internal sealed class VectorStores : IDisposable
         {
             lock (gate)
                 return all.Sum(v => v.Bytes);
+        }
+    }
+
+    /// <summary>Memory of all of them on a device.</summary>
+    public long DeviceBytes
+    {
+        get
+        {
+            lock (gate)
+                return all.Sum(v => v.DeviceBytes);
         }
     }
 
@@ -36,7 +48,7 @@ internal sealed class VectorStores : IDisposable
                 free.Remove(best);
                 return best;
             }
-            var made = new ItemVectors(width, format);
+            var made = new ItemVectors(width, format, accelerator);
             all.Add(made);
             return made;
         }

@@ -43,26 +43,24 @@ internal static class EngineParity
     /// <exception cref="NonFiniteScoreException">A score is NaN or infinite by ONNX Runtime too.</exception>
     public static void Choose(Servable servable, GoldenBatch golden, float tolerance, Pace pace)
     {
-        if (servable.Engine == ScoringEngine.OnnxRuntime)
+        var (onProcessor, isOnDevice) = (servable.Engine, servable.Device is not null);
+        if (onProcessor == ScoringEngine.OnnxRuntime && !isOnDevice)
             return;
         var run = servable.Rent();
         try
         {
             foreach (var request in golden.Cases.Select(c => c.Request).OfType<RankRequest>().Where(r => r.CandidateCount is > 0 and <= TeacherRecordValidation.MaxCandidates))
             {
-                var fastest = servable.Engine;
                 servable.Engine = ScoringEngine.OnnxRuntime;
                 servable.Score(request, run, CallBudget.Unlimited);
                 var expected = run.Logits.ToArray();
                 pace.Rest();
-                for (servable.Engine = fastest; servable.Engine != ScoringEngine.OnnxRuntime; servable.Engine = servable.Slower)
+                for (; onProcessor != ScoringEngine.OnnxRuntime && !Agrees(servable, onProcessor, request, run, expected, tolerance); onProcessor--)
                 {
-                    if (Difference(servable, request, run, expected, tolerance) is not { } difference)
-                        break;
-                    servable.EngineRefusal = difference;
                 }
-                if (servable.Engine == ScoringEngine.OnnxRuntime)
-                    return;
+                isOnDevice = isOnDevice && Agrees(servable, ScoringEngine.Device, request, run, expected, tolerance);
+                if (onProcessor == ScoringEngine.OnnxRuntime && !isOnDevice)
+                    break;
                 pace.Rest();
             }
         }
@@ -70,6 +68,18 @@ internal static class EngineParity
         {
             servable.Return(run);
         }
+        servable.Engine = onProcessor;
+        if (isOnDevice)
+            servable.Engine = ScoringEngine.Device;
+    }
+
+    private static bool Agrees(Servable servable, ScoringEngine engine, RankRequest request, ScoringRun run, float[] expected, float tolerance)
+    {
+        servable.Engine = engine;
+        if (Difference(servable, request, run, expected, tolerance) is not { } difference)
+            return true;
+        servable.EngineRefusal = difference;
+        return false;
     }
 
     private static string? Difference(Servable servable, RankRequest request, ScoringRun run, float[] expected, float tolerance)

@@ -58,7 +58,7 @@ public sealed class InferenceRuntime : IDisposable
         try
         {
             var cuda = new CudaAccelerator(NewOptions, chosen.ReplaysRuns);
-            return new($"{cuda.Description}; ONNX Runtime {version}", new(cuda, chosen.Lanes));
+            return new($"{cuda.Description}; ONNX Runtime {version}", new(cuda, chosen));
         }
         catch (Exception e) when (e is OnnxRuntimeException or EntryPointNotFoundException or DllNotFoundException or AcceleratorException)
         {
@@ -69,7 +69,7 @@ public sealed class InferenceRuntime : IDisposable
     }
 
     /// <summary>One whose versions are on a device of a test.</summary>
-    internal static InferenceRuntime On(Accelerator accelerator, DeviceOptions options) => new(accelerator.Name, new(accelerator, options.Lanes));
+    internal static InferenceRuntime On(Accelerator accelerator, DeviceOptions options) => new(accelerator.Name, new(accelerator, options));
 
     /// <summary>Opens a graph from a buffer that has been verified and scanned.</summary>
     /// <exception cref="OnnxRuntimeException">ONNX Runtime refuses it.</exception>

@@ -24,6 +24,7 @@ public sealed class Servable : IDisposable
     private readonly StudentKernel? kernel;
     private ServableGraphs graphs;
     private ScoringEngine onProcessor;
+    private volatile bool scoresOnDevice;
     private int disposed;
 
     internal Servable(VersionManifest manifest, FeatureSchema schema, IReadOnlyList<EmbeddingTable> tables, ServableGraphs graphs,
@@ -60,10 +61,13 @@ public sealed class Servable : IDisposable
     /// <summary>What scores. Changed only before the version serves, while it is compared with the trainer and ONNX Runtime, and when a device fails.</summary>
     internal ScoringEngine Engine
     {
-        get;
+        get => scoresOnDevice ? ScoringEngine.Device : onProcessor;
         set
         {
-            field = value;
+            scoresOnDevice = value == ScoringEngine.Device;
+            if (scoresOnDevice)
+                return;
+            onProcessor = value;
             kernel?.UsesMatrixUnit = value == ScoringEngine.MatrixKernel;
         }
     }
@@ -71,30 +75,11 @@ public sealed class Servable : IDisposable
     /// <summary>Why a faster way of scoring than <see cref="Engine"/> is not used; null when there is none, or it was not refused.</summary>
     internal string? EngineRefusal { get; set; }
 
-    // A device's versions are encoded by ONNX Runtime: nobody has compared the kernel.
-    private StudentKernel? Kernel => Engine is ScoringEngine.Kernel or ScoringEngine.MatrixKernel ? kernel : null;
+    // What a device does not do (item vectors), and what it has failed to do.
+    private StudentKernel? Kernel => onProcessor == ScoringEngine.OnnxRuntime ? null : kernel;
 
-    /// <summary>Itself on a device; null: only the processor scores it. Set before it serves, and then what scores.</summary>
-    internal DeviceVersion? Device
-    {
-        get;
-        set
-        {
-            field = value;
-            if (value is null)
-                return;
-            onProcessor = Engine;
-            Engine = ScoringEngine.Device;
-        }
-    }
-
-    /// <summary>What scores when <see cref="Engine"/> is not to.</summary>
-    internal ScoringEngine Slower => Engine switch
-    {
-        ScoringEngine.Device => onProcessor,
-        ScoringEngine.MatrixKernel => ScoringEngine.Kernel,
-        _ => ScoringEngine.OnnxRuntime,
-    };
+    /// <summary>Itself on a device; null: only the processor scores it. Set before it serves.</summary>
+    internal DeviceVersion? Device { get; set; }
 
     /// <summary>How this version does.</summary>
     public VersionHealth Health { get; }
@@ -194,6 +179,28 @@ public sealed class Servable : IDisposable
         {
             Return(shared);
         }
+    }
+
+    /// <summary>Scores a request as it came off the wire, with item vectors that are known, on its device.</summary>
+    /// <param name="vectors">Address of each candidate's item vector, in the device's memory or in page-locked memory, valid until the call returns.</param>
+    /// <returns>False: the device has failed; to be scored by the processor.</returns>
+    /// <inheritdoc cref="Score(RankRequest, ScoringRun, in CallBudget)"/>
+    internal bool TryScoreOnDevice(RankCall call, ReadOnlySpan<nint> vectors, ItemVectorFormat format, ScoringRun run, in CallBudget budget)
+    {
+        run.Resize(vectors.Length, userColumns);
+        if (!decoder.TryReadUser(call, run.User) || !decoder.TryReadItems(call, run.Candidates, hasVectors: true, run.Columns))
+            Decode(call.ToMessage(), run, hasVectors: true);
+        try
+        {
+            Device!.Score(run, vectors, format, budget);
+        }
+        catch (AcceleratorException e)
+        {
+            LeaveDevice(e);
+            return false;
+        }
+        RequireFinite(run);
+        return true;
     }
 
     /// <summary>The same for a request as it came off the wire, with item vectors that are known.</summary>
@@ -350,7 +357,7 @@ public sealed class Servable : IDisposable
     private void LeaveDevice(AcceleratorException e)
     {
         EngineRefusal = e.Message;
-        Engine = onProcessor;
+        scoresOnDevice = false;
         Device!.ReportFailure(e.Message);
     }
 

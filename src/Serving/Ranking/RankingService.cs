@@ -172,7 +172,10 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         try
         {
             lookup.Resolve(servable.Items!, call, budget);
-            servable.Score(call, lookup.Vectors, lookup.Format, run, budget);
+            if (lookup.IsOnDevice && !servable.TryScoreOnDevice(call, lookup.Vectors, lookup.Format, run, budget))
+                lookup.Resolve(servable.Items!, call, budget);
+            if (!lookup.IsOnDevice)
+                servable.Score(call, lookup.Vectors, lookup.Format, run, budget);
             servable.Health.CountAnswer();
             var excluded = request.Catalog.Unknown == UnknownItems.Report ? lookup.Unknown : [];
             run.Exclude(excluded);

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using KdServing.Serving.Accelerators;
+using KdServing.Serving.Kernels;
 using Microsoft.ML.OnnxRuntime;
 
 namespace KdServing.Serving.Tests.Accelerators;
@@ -68,6 +69,18 @@ internal sealed unsafe class HostAccelerator : Accelerator
     }
 
     public override void Clear(nint address, long bytes, nint stream) => NativeMemory.Clear((void*)address, (nuint)bytes);
+
+    public override void GatherRows(nint addresses, int rows, int width, ItemVectorFormat format, nint to, nint stream)
+    {
+        for (var r = 0; r < rows; r++)
+        {
+            for (var d = 0; d < width; d++)
+            {
+                var row = ((nint*)addresses)[r];
+                ((float*)to)[r * width + d] = format == ItemVectorFormat.Float32 ? ((float*)row)[d] : BitConverter.UInt32BitsToSingle((uint)((ushort*)row)[d] << 16);
+            }
+        }
+    }
 
     public override void Synchronize(nint stream)
     {
