@@ -188,7 +188,7 @@ fingerprint() {
   read -r -d '' -a folders < <(build_sources "$1") || true
   (
     cd "$root" || return
-    echo "$sdk_version ${PackageSource:-}"
+    echo "$sdk_version ${PackageSource:-} ${GrpcSource:-} ${OnnxRuntimeSource:-} ${TorchSharpSource:-}"
     # The native shim is compiled against it.
     dpkg-query -W libtorch-dev 2>/dev/null || true
     find "${folders[@]}" -type d \( -name bin -o -name obj -o -name node_modules -o -name results \) -prune -o \

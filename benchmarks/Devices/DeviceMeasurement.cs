@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Diagnostics;
 using Google.Protobuf;
-using KdServing.Serving.Models;
 using KdServing.Serving.Wire;
 
 namespace KdServing.Benchmarks.Devices;
@@ -14,19 +13,25 @@ internal sealed class DeviceMeasurement
 
     private readonly DeviceWay way;
     private readonly int candidates;
+    private readonly bool byId;
     private readonly int callers;
     private readonly byte[][] requests;
     private readonly List<double> p50 = [];
     private readonly List<double> p99 = [];
     private readonly List<double> rate = [];
 
-    public DeviceMeasurement(DeviceWay way, ReferenceStudent student, int candidates, int callers)
+    public DeviceMeasurement(DeviceWay way, ReferenceStudent student, int candidates, bool byId, int callers)
     {
         this.way = way;
+        this.byId = byId;
         this.candidates = candidates;
         this.callers = callers;
         // Different rows each: one request again and again would find its rows in a cache.
-        requests = [.. Enumerable.Range(1, DistinctRequests).Select(seed => student.Request(candidates, raw: true, seed).ToByteArray())];
+        requests = [.. Enumerable.Range(1, DistinctRequests).Select(seed =>
+        {
+            var request = student.Request(candidates, raw: true, seed);
+            return byId ? way.ById(request, seed) : request.ToByteArray();
+        })];
     }
 
     public void Round(TimeSpan time)
@@ -55,7 +60,7 @@ internal sealed class DeviceMeasurement
             for (var i = 0; i < right.Length; i++)
                 difference = Math.Max(difference, Math.Abs(mine[i] - right[i]) / Math.Max(1, Math.Abs(right[i])));
         }
-        return new(way.Name, candidates, Median.Of(p50), Median.Of(p99), Median.Of(rate), callers, difference, way.FirstLoadMs, way.DeviceBytes / 1e6);
+        return new(way.Name, byId ? "ids" : "features", candidates, Median.Of(p50), Median.Of(p99), Median.Of(rate), callers, difference, way.FirstLoadMs, way.FillMs, way.DeviceBytes / 1e6);
     }
 
     public static double Quantile(List<double> sorted, double q) => sorted.Count == 0 ? double.NaN : sorted[Math.Min(sorted.Count - 1, (int)(q * sorted.Count))];
@@ -63,7 +68,7 @@ internal sealed class DeviceMeasurement
     private float[] Logits(byte[] request)
     {
         var run = way.Servable.Rent();
-        way.Servable.Score(RankCall.Read(new ReadOnlySequence<byte>(request)), run, CallBudget.Unlimited);
+        way.Score(RankCall.Read(new ReadOnlySequence<byte>(request)), run);
         var logits = run.Logits.ToArray();
         way.Servable.Return(run);
         return logits;
@@ -79,7 +84,7 @@ internal sealed class DeviceMeasurement
             var started = Stopwatch.GetTimestamp();
             var call = RankCall.Read(new ReadOnlySequence<byte>(requests[r % requests.Length]));
             var run = way.Servable.Rent();
-            way.Servable.Score(call, run, CallBudget.Unlimited);
+            way.Score(call, run);
             Serving.Ranking.TopK.Select(run.Logits, top);
             way.Servable.Return(run);
             call.Return();

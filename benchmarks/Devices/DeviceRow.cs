@@ -7,13 +7,13 @@ namespace KdServing.Benchmarks.Devices;
 /// <param name="P50Us">Latency of a lone caller, microseconds.</param>
 /// <param name="RequestsPerSecond">Of <paramref name="Callers"/> threads.</param>
 /// <param name="Difference">Largest difference of a logit from the processor's, of max(1, |logit|).</param>
-internal sealed record DeviceRow(string Way, int N, double P50Us, double P99Us, double RequestsPerSecond, int Callers, double Difference, double FirstLoadMs, double DeviceMb)
+internal sealed record DeviceRow(string Way, string Candidates, int N, double P50Us, double P99Us, double RequestsPerSecond, int Callers, double Difference, double FirstLoadMs, double FillMs, double DeviceMb)
 {
     public static string Table(IReadOnlyList<DeviceRow> rows)
     {
-        var text = new StringBuilder($"| way | N | C=1 p50, µs | C=1 p99, µs | requests/s, C={rows[0].Callers} | candidates/s | largest difference | first load, ms | device memory, MB |\n|---|---|---|---|---|---|---|---|---|\n");
+        var text = new StringBuilder($"| way | candidates by | N | C=1 p50, µs | C=1 p99, µs | requests/s, C={rows[0].Callers} | candidates/s | largest difference | first load, ms | catalog filled, ms | device memory, MB |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
         foreach (var r in rows)
-            text.Append(CultureInfo.InvariantCulture, $"| {r.Way} | {r.N} | {r.P50Us:F0} | {r.P99Us:F0} | {r.RequestsPerSecond:F0} | {r.RequestsPerSecond * r.N / 1e6:F1} M | {r.Difference:0.0e+0} | {r.FirstLoadMs:F0} | {r.DeviceMb:F0} |\n");
+            text.Append(CultureInfo.InvariantCulture, $"| {r.Way} | {r.Candidates} | {r.N} | {r.P50Us:F0} | {r.P99Us:F0} | {r.RequestsPerSecond:F0} | {r.RequestsPerSecond * r.N / 1e6:F1} M | {r.Difference:0.0e+0} | {r.FirstLoadMs:F0} | {r.FillMs:F0} | {r.DeviceMb:F0} |\n");
         return text.ToString();
     }
 }

@@ -10,16 +10,10 @@ internal sealed class CudaAccelerator : Accelerator
 {
     private const int Device = 0;
 
-    /// <summary>Environment variable naming a CUDA plug-in execution provider library; unset: the provider beside ONNX Runtime.</summary>
-    public const string LibraryVariable = "KD_CUDA_PROVIDER";
-
-    private const string Registration = "kd_cuda";
-
     [ThreadStatic]
     private static bool isThreadReady;
 
     private readonly Func<SessionOptions> newOptions;
-    private readonly OrtEpDevice? plugIn;
     private readonly CudaGather gather;
 
     /// <param name="newOptions">Options of every session of the server.</param>
@@ -29,8 +23,6 @@ internal sealed class CudaAccelerator : Accelerator
     {
         this.newOptions = newOptions;
         ReplaysRuns = replaysRuns;
-        if (Environment.GetEnvironmentVariable(LibraryVariable) is { Length: > 0 } library)
-            plugIn = Register(library);
         EnterThread();
         gather = new();
         // Throws where this ONNX Runtime has no such provider, before anything is loaded.
@@ -38,9 +30,6 @@ internal sealed class CudaAccelerator : Accelerator
         NewOptions(stream).Dispose();
         FreeStream(stream);
     }
-
-    /// <summary>What computes there.</summary>
-    public string Description => plugIn is null ? "CUDA execution provider, device 0" : $"plug-in execution provider {plugIn.EpName}";
 
     public override string Name => "cuda";
 
@@ -110,7 +99,8 @@ internal sealed class CudaAccelerator : Accelerator
     public override SessionOptions NewOptions(nint stream)
     {
         var options = newOptions();
-        var settings = new Dictionary<string, string>
+        using var cuda = new OrtCUDAProviderOptions();
+        cuda.UpdateOptions(new()
         {
             ["device_id"] = Device.ToString(CultureInfo.InvariantCulture),
             ["has_user_compute_stream"] = "1",
@@ -118,14 +108,7 @@ internal sealed class CudaAccelerator : Accelerator
             ["enable_cuda_graph"] = ReplaysRuns ? "1" : "0",
             // Scores agree with the trainer's to 1e-4 of a logit; products of 10-bit mantissas do not.
             ["use_tf32"] = "0",
-        };
-        if (plugIn is not null)
-        {
-            options.AppendExecutionProvider(OrtEnv.Instance(), [plugIn], settings);
-            return options;
-        }
-        using var cuda = new OrtCUDAProviderOptions();
-        cuda.UpdateOptions(settings);
+        });
         options.AppendExecutionProvider_CUDA(cuda);
         return options;
     }
@@ -141,15 +124,5 @@ internal sealed class CudaAccelerator : Accelerator
         var mode = CudaRuntime.ThreadLocalCapture;
         CudaRuntime.Require(CudaRuntime.ExchangeCaptureMode(ref mode), "cudaThreadExchangeStreamCaptureMode");
         isThreadReady = true;
-    }
-
-    private static OrtEpDevice Register(string library)
-    {
-        if (!File.Exists(library))
-            throw new AcceleratorException($"{LibraryVariable} names a file that does not exist");
-        var environment = OrtEnv.Instance();
-        environment.RegisterExecutionProviderLibrary(Registration, library);
-        return environment.GetEpDevices().FirstOrDefault(d => d.EpName.Contains("cuda", StringComparison.OrdinalIgnoreCase) || d.EpName == Registration)
-            ?? throw new AcceleratorException($"the provider library of {LibraryVariable} offers no CUDA device");
     }
 }

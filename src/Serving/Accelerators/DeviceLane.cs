@@ -7,6 +7,9 @@ namespace KdServing.Serving.Accelerators;
 /// <remarks>The thread is the lane's own since ONNX Runtime keeps captured runs by thread.</remarks>
 internal sealed class DeviceLane : IDisposable
 {
+    // As many runs as one chore takes the time of: a few milliseconds.
+    private const int ChoreLength = 32;
+
     private readonly Accelerator accelerator;
     private readonly nint stream;
     private readonly List<DeviceProgram> programs = [];
@@ -102,12 +105,21 @@ internal sealed class DeviceLane : IDisposable
     private void Do(Action chore)
     {
         var done = new TaskCompletionSource();
+        // Requests that can go to another lane do.
+        Interlocked.Add(ref length, ChoreLength);
         lock (requests)
         {
             chores.Enqueue((chore, done));
             Monitor.Pulse(requests);
         }
-        done.Task.GetAwaiter().GetResult();
+        try
+        {
+            done.Task.GetAwaiter().GetResult();
+        }
+        finally
+        {
+            Interlocked.Add(ref length, -ChoreLength);
+        }
     }
 
     private void Work()

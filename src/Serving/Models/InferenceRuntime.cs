@@ -58,12 +58,12 @@ public sealed class InferenceRuntime : IDisposable
         try
         {
             var cuda = new CudaAccelerator(NewOptions, chosen.ReplaysRuns);
-            return new($"{cuda.Description}; ONNX Runtime {version}", new(cuda, chosen));
+            return new($"CUDA execution provider, device 0; ONNX Runtime {version}", new(cuda, chosen));
         }
         catch (Exception e) when (e is OnnxRuntimeException or EntryPointNotFoundException or DllNotFoundException or AcceleratorException)
         {
             if (device == InferenceDevice.Cuda)
-                throw new InferenceRuntimeException($"--device cuda: {FirstLine(e)}. Install a CUDA build of ONNX Runtime (with its CUDA and cuDNN libraries) or name a plug-in provider in {CudaAccelerator.LibraryVariable}; --device cpu works without", e);
+                throw new InferenceRuntimeException($"--device cuda: {FirstLine(e)}. A server for a GPU is built with -p:OnnxRuntimeSource=nuget, and finds CUDA 13 and cuDNN 9 on its library path (README); --device cpu works without", e);
             return new($"CUDA does not work here: {FirstLine(e)}", devices: null);
         }
     }
