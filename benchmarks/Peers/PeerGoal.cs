@@ -29,6 +29,7 @@ internal sealed record PeerGoal(string Words, string Ours, string Peer, Func<Pee
         new("kd-catalog: max rps ≥ 1.2 × cpp-catalog-hand", "kd-catalog", "cpp-catalog-hand", r => r.MaxRps, 1.2, true),
         new("kd-noop: max rps ≥ 1.1 × cpp-noop", "kd-noop", "cpp-noop", r => r.MaxRps, 1.1, true) { Applies = r => !IsLarge(r) },
         new("kd-noop: C=1 p50 ≤ 0.8 × cpp-noop", "kd-noop", "cpp-noop", PeerReport.C1P50, 0.8, false) { Applies = r => !IsLarge(r) },
+        new("kd-noop: max rps ≥ 1.5 × aspnetcore-noop", "kd-noop", PeerLineup.AspNetCore, r => r.MaxRps, 1.5, true) { Applies = r => r.N >= 1000 },
         new("kd-noop: max rps ≥ 0.9 × cpp-noop (96 KB)", "kd-noop", "cpp-noop", r => r.MaxRps, 0.9, true) { Applies = IsLarge },
     ];
 

@@ -35,6 +35,9 @@ internal sealed class PeerSources
 
     public string LoadGenerator => Path.Combine(Built, "bin", "loadgen");
 
+    /// <summary>The real Grpc.AspNetCore without a model; built by <see cref="TryBuildAspNetCoreAsync"/>.</summary>
+    public string AspNetCoreNoop => Path.Combine(Built, "aspnetcore", "AspNetCoreNoop.dll");
+
     public string Weights => Path.Combine(Built, "models", "cold_weights.bin");
 
     /// <param name="given">What <c>--peers</c> says; null: look for it.</param>
@@ -55,13 +58,23 @@ internal sealed class PeerSources
     public async Task BuildAsync(CancellationToken stop)
     {
         Directory.CreateDirectory(Built);
-        var log = Path.Combine(Built, "build.log");
-        var start = new ProcessStartInfo("bash") { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var argument in new[]
-        {
-            Path.Combine(Root, "benchmarks", "Peers", "native", "build.sh"), Folder, Built,
-            Path.Combine(Root, "node_modules", "com.github.asus4.onnxruntime"), Path.Combine(Root, "src", "Contracts", "Protos"),
-        })
+        if (await FailureAsync("build.log", stop, "bash", Path.Combine(Root, "benchmarks", "Peers", "native", "build.sh"), Folder, Built,
+            Path.Combine(Root, "node_modules", "com.github.asus4.onnxruntime"), Path.Combine(Root, "src", "Contracts", "Protos")) is { } failure)
+            throw new PeersException($"the C++ peers do not build {failure}\n"
+                + "They need the Debian packages g++ libgrpc++-dev pkg-config protobuf-compiler protobuf-compiler-grpc python3-onnx");
+    }
+
+    /// <summary>Builds the peer on the real Grpc.AspNetCore.</summary>
+    /// <returns>Why it can not be had: a package feed that lacks one of its packages. Null: it is built.</returns>
+    public Task<string?> TryBuildAspNetCoreAsync(CancellationToken stop) => FailureAsync("aspnetcore.log", stop, Environment.ProcessPath!, "build",
+        Path.Combine(Root, "benchmarks", "aspnetcore"), "-c", "Release", "-o", Path.GetDirectoryName(AspNetCoreNoop)!, "--nologo", "-v", "quiet");
+
+    // Null: the command succeeded.
+    private async Task<string?> FailureAsync(string logName, CancellationToken stop, string program, params string[] arguments)
+    {
+        var log = Path.Combine(Built, logName);
+        var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
         using var build = Process.Start(start)!;
         await using var registration = stop.Register(() => build.Kill(entireProcessTree: true));
@@ -71,11 +84,6 @@ internal sealed class PeerSources
         var words = await output + await error;
         await File.WriteAllTextAsync(log, words, CancellationToken.None);
         stop.ThrowIfCancellationRequested();
-        if (build.ExitCode != 0)
-        {
-            var last = string.Join('\n', words.Split('\n', StringSplitOptions.RemoveEmptyEntries).TakeLast(5));
-            throw new PeersException($"the C++ peers do not build ({log}):\n{last}\n"
-                + "They need the Debian packages g++ libgrpc++-dev pkg-config protobuf-compiler protobuf-compiler-grpc python3-onnx");
-        }
+        return build.ExitCode == 0 ? null : $"({log}):\n{string.Join('\n', words.Split('\n', StringSplitOptions.RemoveEmptyEntries).TakeLast(5))}";
     }
 }

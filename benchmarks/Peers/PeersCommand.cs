@@ -67,6 +67,12 @@ internal static class PeersCommand
         using var line = new ProgressLine();
         line.Show("building the C++ peers (a minute the first time)");
         await sources.BuildAsync(stop);
+        if (options.Peers.Contains(PeerLineup.AspNetCore) && await sources.TryBuildAspNetCoreAsync(stop) is { } lack)
+        {
+            line.Clear();
+            Console.WriteLine($"without {PeerLineup.AspNetCore}, which does not build {lack}");
+            options = options with { Peers = [.. options.Peers.Where(p => p != PeerLineup.AspNetCore)] };
+        }
         line.Show("converting the peers' model");
         var run = new PeerRun(sources, new PeerModelFolder(sources), options, line.Show);
         var samples = await run.RunAsync(stop);

@@ -31,6 +31,9 @@ public sealed record CatalogFigures
 
     public required long VectorBytes { get; init; }
 
+    /// <summary>The same vectors once more, on a GPU.</summary>
+    public required long DeviceVectorBytes { get; init; }
+
     /// <summary>Without the lists of sequences.</summary>
     public required long FeatureBytes { get; init; }
 

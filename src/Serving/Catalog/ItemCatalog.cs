@@ -85,6 +85,7 @@ public sealed class ItemCatalog : IDisposable
             EncodedByRequests = Volatile.Read(ref encodedByRequests),
             UnknownCandidates = Volatile.Read(ref unknown),
             VectorBytes = stores.Bytes,
+            DeviceVectorBytes = stores.DeviceBytes,
             FeatureBytes = Features?.Bytes ?? 0,
             IndexBytes = (long)Index.Capacity * ItemIndex.EntryBytes,
         };

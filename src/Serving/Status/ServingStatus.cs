@@ -82,6 +82,8 @@ public sealed class ServingStatus
             Metrics = manifest?.Metrics,
             Device = runtime.Device,
             DeviceReason = runtime.Reason,
+            Engine = slot.Current?.Engine.ToString(),
+            DeviceBytes = runtime.Devices?.Bytes,
             RedisConnected = source.RedisConnected,
             VersionsServed = ledger.Served,
             VersionsRefused = source.Refused.ToDictionary(),

@@ -59,6 +59,12 @@ public sealed record StatusReport
 
     public required string DeviceReason { get; init; }
 
+    /// <summary>What computes the current version's scores; null while there is none.</summary>
+    public string? Engine { get; init; }
+
+    /// <summary>Memory of versions' tables and weights on a GPU, bytes; null: the processor scores.</summary>
+    public long? DeviceBytes { get; init; }
+
     /// <summary>Null: the server was started without Redis.</summary>
     public required bool? RedisConnected { get; init; }
 

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using KdServing.Contracts;
 using KdServing.Serving.Kernels;
 using KdServing.Serving.Models;
@@ -34,6 +35,10 @@ public sealed class DeviceServerTests : IDisposable
         await RequireEqualAsync(server, items, tolerance);
         Assert.Equal(ScoringEngine.Device, server.Slot.Current!.Engine);
         Assert.Equal(0, server.Catalog.Figures().EncodedByRequests);
+        Assert.True(server.Catalog.Figures().DeviceVectorBytes > 0);
+        var status = JsonDocument.Parse(await server.Http.GetStringAsync("status.json")).RootElement;
+        Assert.Equal("Device", status.GetProperty("engine").GetString());
+        Assert.True(status.GetProperty("device_bytes").GetInt64() > 0);
 
         sample.Learn(seed: 3);
         sample.Publish(server.Repository);
