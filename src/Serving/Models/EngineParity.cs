@@ -71,15 +71,19 @@ internal static class EngineParity
         servable.Engine = onProcessor;
         if (isOnDevice)
             servable.Engine = ScoringEngine.Device;
+        else
+            servable.LeaveDevice();
     }
 
     private static bool Agrees(Servable servable, ScoringEngine engine, RankRequest request, ScoringRun run, float[] expected, float tolerance)
     {
         servable.Engine = engine;
-        if (Difference(servable, request, run, expected, tolerance) is not { } difference)
-            return true;
-        servable.EngineRefusal = difference;
-        return false;
+        var difference = Difference(servable, request, run, expected, tolerance);
+        // A device that fails leaves the request to the processor, and has said why.
+        if (servable.Engine != engine)
+            return false;
+        servable.EngineRefusal = difference ?? servable.EngineRefusal;
+        return difference is null;
     }
 
     private static string? Difference(Servable servable, RankRequest request, ScoringRun run, float[] expected, float tolerance)

@@ -81,6 +81,13 @@ public sealed class Servable : IDisposable
     /// <summary>Itself on a device; null: only the processor scores it. Set before it serves.</summary>
     internal DeviceVersion? Device { get; set; }
 
+    /// <summary>Gives its place on a device back, before it serves.</summary>
+    internal void LeaveDevice()
+    {
+        Device?.Dispose();
+        Device = null;
+    }
+
     /// <summary>How this version does.</summary>
     public VersionHealth Health { get; }
 
@@ -167,7 +174,7 @@ public sealed class Servable : IDisposable
             }
             catch (AcceleratorException e)
             {
-                LeaveDevice(e);
+                DeviceFailed(e);
             }
         }
         var shared = Rent();
@@ -196,7 +203,7 @@ public sealed class Servable : IDisposable
         }
         catch (AcceleratorException e)
         {
-            LeaveDevice(e);
+            DeviceFailed(e);
             return false;
         }
         RequireFinite(run);
@@ -347,14 +354,14 @@ public sealed class Servable : IDisposable
             }
             catch (AcceleratorException e)
             {
-                LeaveDevice(e);
+                DeviceFailed(e);
             }
         }
         run.Score(Kernel, budget);
     }
 
     // A device that fails does not come back in this process; requests are answered by the processor.
-    private void LeaveDevice(AcceleratorException e)
+    private void DeviceFailed(AcceleratorException e)
     {
         EngineRefusal = e.Message;
         scoresOnDevice = false;

@@ -146,6 +146,30 @@ public sealed class DeviceScoringTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
+    public void A_version_the_device_does_not_score_rightly_gives_its_place_back(bool fails)
+    {
+        using var sample = new SampleStudent("mlp");
+        using var folder = new TemporaryFolder();
+        var repository = new ModelRepository(folder.Path);
+        sample.Publish(repository);
+        using var runtime = InferenceRuntime.On(device, new());
+        using var pool = new ScoringBufferPool();
+        device.KeepsResults = fails;
+        // Below 0 whoever is not ONNX Runtime on the processor is refused.
+        var loader = new ServableLoader(repository, runtime, pool, new(), TimeSpan.FromMilliseconds(20)) { KernelTolerance = fails ? EngineParity.Tolerance : -1 };
+
+        using var servable = loader.Load(SampleStudent.Model, 1, held: null);
+
+        Assert.Null(servable.Device);
+        Assert.Equal(0, device.Bytes);
+        Assert.NotEqual(ScoringEngine.Device, servable.Engine);
+        Assert.Contains(fails ? "fell off" : "by Device", servable.EngineRefusal, StringComparison.Ordinal);
+        LoadedVersions.RequireScores(servable, sample.Request(candidates: 20, seed: 1));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
     public void When_the_device_fails_the_request_is_scored_by_the_processor(bool together)
     {
         using var sample = new SampleStudent("mlp");

@@ -19,6 +19,9 @@ internal sealed unsafe class HostAccelerator : Accelerator
     /// <summary>Every copy fails, as after an error of the device.</summary>
     public bool IsBroken { get; set; }
 
+    /// <summary>As <see cref="IsBroken"/>, for copies back from the device.</summary>
+    public bool KeepsResults { get; set; }
+
     /// <summary>Device memory in use.</summary>
     public long Bytes => blocks.Values.Sum();
 
@@ -61,7 +64,7 @@ internal sealed unsafe class HostAccelerator : Accelerator
 
     public override void Copy(nint to, nint from, long bytes, nint stream)
     {
-        if (IsBroken)
+        if (IsBroken || (KeepsResults && blocks.ContainsKey(from) && !blocks.ContainsKey(to)))
             throw new AcceleratorException("the device fell off");
         Buffer.MemoryCopy((void*)from, (void*)to, bytes, bytes);
         if (!blocks.ContainsKey(from))
