@@ -21,7 +21,9 @@ internal static class RedisKillsDrill
         await system.StartRedisAsync(cancellation);
         var (own, theirs) = (system.Connect(), system.ConnectProducer());
         using var stopProducing = new CancellationTokenSource();
-        var producer = new ChaosProducer(theirs.GetDatabase(), student.Schema, student.Model, student.Impressions(), options.Seed, poisonShare: 0);
+        // Nobody reads: a writer that keeps to a bound would wait for ever once it is reached.
+        var producer = new ChaosProducer(theirs.GetDatabase(), student.Schema, student.Model, student.Impressions(), options.Seed, poisonShare: 0,
+            new() { MaxStreamLength = long.MaxValue, MaxStreamBytes = null });
         var producing = Task.Run(() => producer.RunAsync(100_000, stopProducing.Token), CancellationToken.None);
         try
         {
