@@ -81,6 +81,7 @@ public sealed class ProcessTests : IDisposable
     [InlineData("is a file, not a folder", "--repository", "/etc/passwd", "--model", "x")]
     [InlineData("--repository", "--model", "x")]
     [InlineData("--device", "--repository", ".", "--model", "x", "--device", "tpu")]
+    [InlineData("--cuda-lanes: is 0", "--repository", ".", "--model", "x", "--cuda-lanes", "0")]
     [InlineData("--nonsense", "--repository", ".", "--model", "x", "--nonsense")]
     public async Task Bad_arguments_are_named_and_exit_with_two(string message, params string[] arguments)
     {

@@ -78,20 +78,6 @@ public static partial class torch
                 throw new ArgumentException($"{type.Name} is not compatible with {dtype}");
         }
 
-        public byte ToByte() => ToScalar().ToByte();
-
-        public short ToInt16() => ToScalar().ToInt16();
-
-        public int ToInt32() => ToScalar().ToInt32();
-
-        public long ToInt64() => ToScalar().ToInt64();
-
-        public float ToSingle() => ToScalar().ToSingle();
-
-        public double ToDouble() => ToScalar().ToDouble();
-
-        public bool ToBoolean() => ToScalar().ToBoolean();
-
         /// <summary>The value of a tensor with one element.</summary>
         public Scalar ToScalar()
         {
@@ -104,15 +90,15 @@ public static partial class torch
             };
         }
 
-        public static explicit operator float(Tensor value) => value.ToSingle();
+        public static explicit operator float(Tensor value) => value.ToScalar().ToSingle();
 
-        public static explicit operator double(Tensor value) => value.ToDouble();
+        public static explicit operator double(Tensor value) => value.ToScalar().ToDouble();
 
-        public static explicit operator int(Tensor value) => value.ToInt32();
+        public static explicit operator int(Tensor value) => value.ToScalar().ToInt32();
 
-        public static explicit operator long(Tensor value) => value.ToInt64();
+        public static explicit operator long(Tensor value) => value.ToScalar().ToInt64();
 
-        public static explicit operator bool(Tensor value) => value.ToBoolean();
+        public static explicit operator bool(Tensor value) => value.ToScalar().ToBoolean();
 
         internal void CopyElements<T>(Span<T> target) where T : unmanaged
         {

@@ -1,7 +1,7 @@
 namespace TorchSharp;
 
 /// <summary>Writing tensors to streams and reading them back: type, shape, raw little-endian elements.</summary>
-public static class TensorExtensionMethods
+public static partial class TensorExtensionMethods
 {
     public static void Save(this torch.Tensor tensor, BinaryWriter writer)
     {

@@ -43,7 +43,7 @@ public sealed class CoprLoss(KdLossConfig config, CoprBlock block, LossColumn se
     public override void RequireValues(LossInput input)
     {
         foreach (var column in columns)
-            Require(input.Columns[column.Name].gt(0).all().ToBoolean(), column.Field, $"'{column.Name}', with a row of 0 or less or none", "bids must be above 0");
+            Require((bool)input.Columns[column.Name].gt(0).all(), column.Field, $"'{column.Name}', with a row of 0 or less or none", "bids must be above 0");
     }
 
     protected override Tensor Compare(LossInput input)

@@ -47,7 +47,7 @@ public sealed class HintonLoss(KdLossConfig config, HintonBlock block, LossColum
         var classes = input.Student.Dimensions > 1 ? input.Student.shape[1] : 2;
         var labels = input.Columns[hardLabel.Name];
         var valid = labels.ge(0).logical_and(labels.lt(classes)).logical_and(labels.eq(labels.floor())).logical_or(labels.isnan());
-        Require(valid.all().ToBoolean(), hardLabel.Field, $"'{hardLabel.Name}', with a row that is no class", $"must be a whole number from 0 to {classes - 1}, or null where unknown");
+        Require((bool)valid.all(), hardLabel.Field, $"'{hardLabel.Name}', with a row that is no class", $"must be a whole number from 0 to {classes - 1}, or null where unknown");
     }
 
     protected override Tensor Compare(LossInput input)

@@ -54,10 +54,10 @@ public sealed class LossEvaluation(LossTable table)
         };
         loss.RequireValues(input);
         var value = loss.Value(input).mul(loss.Weight);
-        if (!double.IsFinite(value.ToDouble()))
-            throw new ContractException(field, FormattableString.Invariant($"its value on this table is {value.ToDouble()}; its columns hold values that {config.LossType} has no logarithm of"));
+        if (!double.IsFinite((double)value))
+            throw new ContractException(field, FormattableString.Invariant($"its value on this table is {(double)value}; its columns hold values that {config.LossType} has no logarithm of"));
         value.backward();
-        return Report(value.ToDouble(), Rows(student.grad!));
+        return Report((double)value, Rows(student.grad!));
 
         LossReport Report(double of, IReadOnlyList<object> gradient) =>
             new(loss.Name, config.LossType!, of, gradient) { Columns = (config.PredName!, config.SoftLabelName!) };

@@ -96,7 +96,7 @@ public sealed class Objective
         {
             if (loss is null)
                 return;
-            values[name] = loss.ToDouble();
+            values[name] = (double)loss;
             total.Add(loss.mul(weight));
         }
     }

@@ -15,7 +15,7 @@ public sealed class TotalLoss
     private double known;
 
     /// <summary>The sum.</summary>
-    public double Value => known + (differentiated?.ToDouble() ?? 0);
+    public double Value => known + (differentiated is null ? 0 : (double)differentiated);
 
     /// <summary>Adds a loss that autograd differentiates; a scalar, weighted.</summary>
     public void Add(Tensor loss) => differentiated = differentiated is null ? loss : differentiated.add(loss);

@@ -38,13 +38,13 @@ internal sealed record DeviceGraph(byte[] Model, IReadOnlyList<OnnxConstant> Con
         StudentSignature.RowOf, StudentSignature.Live, StudentSignature.Logits, StudentSignature.Scores,
     };
 
+    private readonly HashSet<string> inputs = [.. Constants.Select(c => c.Name), .. Arenas.Select(a => a.Name)];
+
     /// <summary>Equal for versions that one session computes.</summary>
     public string Shape { get; } = Convert.ToHexString(SHA256.HashData([.. Model, .. Encoding.UTF8.GetBytes(string.Join(';', Arenas))]));
 
     /// <summary>Whether it takes an input of a version's own.</summary>
     public bool Takes(string input) => inputs.Contains(input);
-
-    private readonly HashSet<string> inputs = [.. Constants.Select(c => c.Name), .. Arenas.Select(a => a.Name)];
 
     /// <param name="files">User encoder, item encoder, head; each has passed <see cref="OnnxScan"/>.</param>
     /// <param name="takesVectors">Item vectors are known.</param>

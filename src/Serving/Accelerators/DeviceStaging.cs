@@ -10,7 +10,6 @@ internal sealed unsafe class DeviceStaging : IDisposable
     private readonly StudentSignature signature;
     private readonly DeviceMemory inputs;
     private readonly DeviceMemory outputs;
-
     private IReadOnlyList<DeviceSegment> segments = [];
 
     public DeviceStaging(Accelerator accelerator, StudentSignature signature)

@@ -3,6 +3,7 @@ using KdServing.Contracts;
 using KdServing.Distiller.Losses;
 using KdServing.Distiller.Tests.Training;
 using KdServing.Distiller.Training;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace KdServing.Distiller.Tests.Losses;

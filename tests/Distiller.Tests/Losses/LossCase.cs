@@ -1,4 +1,5 @@
 using KdServing.Distiller.Losses;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace KdServing.Distiller.Tests.Losses;

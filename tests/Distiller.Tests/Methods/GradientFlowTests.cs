@@ -4,6 +4,7 @@ using KdServing.Distiller.Losses;
 using KdServing.Distiller.Methods;
 using KdServing.Distiller.Tests.Training;
 using KdServing.Distiller.Training;
+using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 

@@ -4,6 +4,7 @@ using KdServing.Distiller.Methods;
 using KdServing.Distiller.Students;
 using KdServing.Distiller.Tests.Training;
 using KdServing.Distiller.Training;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace KdServing.Distiller.Tests.Methods;
