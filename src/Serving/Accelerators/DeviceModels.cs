@@ -1,13 +1,13 @@
 using KdServing.Contracts;
 using KdServing.Serving.Models;
+using Microsoft.ML.OnnxRuntime;
 
 namespace KdServing.Serving.Accelerators;
 
 /// <summary>The students on a device, one a shape, for as long as a version of it is loaded. One thread loads; any frees.</summary>
 internal sealed class DeviceModels(Accelerator accelerator, DeviceOptions options) : IDisposable
 {
-    private readonly Lock gate = new();
-    private readonly Dictionary<string, Entry> entries = new(StringComparer.Ordinal);
+    private readonly SharedByShape<DeviceModel> models = new();
 
     /// <summary>The device.</summary>
     public Accelerator Accelerator => accelerator;
@@ -16,14 +16,7 @@ internal sealed class DeviceModels(Accelerator accelerator, DeviceOptions option
     public event Action<string>? Failed;
 
     /// <summary>Device memory of all versions' places, bytes.</summary>
-    public long Bytes
-    {
-        get
-        {
-            lock (gate)
-                return entries.Values.Sum(e => e.Model.SlotBytes);
-        }
-    }
+    public long Bytes => models.All.Sum(m => m.SlotBytes);
 
     /// <summary>Brings a version to the device.</summary>
     /// <param name="files">User encoder, item encoder, head; each has passed <see cref="OnnxScan"/>.</param>
@@ -35,58 +28,26 @@ internal sealed class DeviceModels(Accelerator accelerator, DeviceOptions option
     {
         var graph = DeviceGraph.Of(files, schema, signature, takesVectors: false)
             ?? throw new AcceleratorException("its graphs can not be made one: constants that are not raw bytes, or different opsets");
-        Entry entry;
-        lock (gate)
-        {
-            if (!entries.TryGetValue(graph.Shape, out entry!))
-                entries[graph.Shape] = entry = new(Make(options.HasCatalog ? [graph, DeviceGraph.Of(files, schema, signature, takesVectors: true)!] : [graph], signature));
-            entry.Users++;
-        }
         try
         {
-            var beside = held?.Model == entry.Model ? (held.Slot, held.Tables) : ((DeviceSlot, IReadOnlyList<EmbeddingTable>)?)null;
-            var slot = entry.Model.Place(graph, tables, beside, rest);
-            return new(entry.Model, slot, schema, graph.Arenas, tables, reason => Failed?.Invoke(reason), () => Close(graph.Shape));
+            var model = models.Take(graph.Shape, () => new(accelerator,
+                options.HasCatalog ? [graph, DeviceGraph.Of(files, schema, signature, takesVectors: true)!] : [graph], signature, options.Lanes));
+            try
+            {
+                var beside = held?.Model == model ? (held.Slot, held.Tables) : ((DeviceSlot, IReadOnlyList<EmbeddingTable>)?)null;
+                return new(model, model.Place(graph, tables, beside, rest), schema, graph.Arenas, tables, reason => Failed?.Invoke(reason), () => models.Return(graph.Shape));
+            }
+            catch
+            {
+                models.Return(graph.Shape);
+                throw;
+            }
         }
-        catch (Exception e)
-        {
-            Close(graph.Shape);
-            if (e is Microsoft.ML.OnnxRuntime.OnnxRuntimeException)
-                throw new AcceleratorException($"ONNX Runtime: {e.Message}");
-            throw;
-        }
-    }
-
-    public void Dispose() => accelerator.Dispose();
-
-    private DeviceModel Make(IReadOnlyList<DeviceGraph> graphs, StudentSignature signature)
-    {
-        try
-        {
-            return new(accelerator, graphs, signature, options.Lanes);
-        }
-        catch (Microsoft.ML.OnnxRuntime.OnnxRuntimeException e)
+        catch (OnnxRuntimeException e)
         {
             throw new AcceleratorException($"ONNX Runtime: {e.Message}");
         }
     }
 
-    private void Close(string shape)
-    {
-        lock (gate)
-        {
-            var entry = entries[shape];
-            if (--entry.Users > 0)
-                return;
-            entries.Remove(shape);
-            entry.Model.Dispose();
-        }
-    }
-
-    private sealed class Entry(DeviceModel model)
-    {
-        public DeviceModel Model => model;
-
-        public int Users { get; set; }
-    }
+    public void Dispose() => accelerator.Dispose();
 }

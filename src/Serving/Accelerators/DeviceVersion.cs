@@ -10,6 +10,7 @@ internal sealed class DeviceVersion : IDisposable
     private readonly int[] firstRows;
     private readonly Action<string> failed;
     private readonly Action close;
+    private int hasFailed;
 
     /// <param name="tables">In the order of <see cref="FeatureSchema.Tables"/>; its rows are in the slot.</param>
     /// <param name="failed">Is told why the device does not score it any more.</param>
@@ -34,30 +35,10 @@ internal sealed class DeviceVersion : IDisposable
 
     /// <summary>Scores the candidates of one run.</summary>
     /// <exception cref="AcceleratorException">The device does not work.</exception>
-    public void Score(ScoringRun run, in CallBudget budget)
-    {
-        for (var first = 0; first < run.Candidates; first += Model.MaxCandidates)
-        {
-            budget.ThrowIfSpent();
-            var count = Math.Min(Model.MaxCandidates, run.Candidates - first);
-            var staging = Model.Rent(count, withVectors: false);
-            try
-            {
-                staging.AddUser(0, run.User);
-                staging.AddCandidates(run.Columns, firstRows, user: 0, first, count, to: 0);
-                staging.Pad(count);
-                Model.Run(staging, Slot);
-                run.Take(staging, from: 0, first, count);
-            }
-            finally
-            {
-                Model.Return(staging);
-            }
-        }
-    }
+    public void Score(ScoringRun run, in CallBudget budget) => Score(run, vectors: [], default, budget);
 
     /// <summary>Scores candidates of one run whose item vectors are known.</summary>
-    /// <param name="vectors">Addresses on the device, or in its page-locked memory.</param>
+    /// <param name="vectors">Addresses on the device, or in its page-locked memory; none: they are made of the run's columns.</param>
     /// <inheritdoc cref="Score(ScoringRun, in CallBudget)"/>
     public void Score(ScoringRun run, ReadOnlySpan<nint> vectors, ItemVectorFormat format, in CallBudget budget)
     {
@@ -65,13 +46,14 @@ internal sealed class DeviceVersion : IDisposable
         {
             budget.ThrowIfSpent();
             var count = Math.Min(Model.MaxCandidates, run.Candidates - first);
-            var staging = Model.Rent(count, withVectors: true);
+            var staging = Model.Rent(count, withVectors: !vectors.IsEmpty);
             try
             {
                 staging.AddUser(0, run.User);
                 staging.AddCandidates(run.Columns, firstRows, user: 0, first, count, to: 0);
                 staging.Pad(count);
-                staging.AddVectors(vectors.Slice(first, count), format);
+                if (!vectors.IsEmpty)
+                    staging.AddVectors(vectors.Slice(first, count), format);
                 Model.Run(staging, Slot);
                 run.Take(staging, from: 0, first, count);
             }
@@ -99,8 +81,12 @@ internal sealed class DeviceVersion : IDisposable
         }
     }
 
-    /// <summary>The device does not score it any more.</summary>
-    public void ReportFailure(string reason) => failed(reason);
+    /// <summary>The device does not score it any more; of requests that find out together one says so.</summary>
+    public void ReportFailure(string reason)
+    {
+        if (Interlocked.Exchange(ref hasFailed, 1) == 0)
+            failed(reason);
+    }
 
     /// <summary>Frees its place; no run is out.</summary>
     public void Dispose()

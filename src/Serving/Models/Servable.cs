@@ -8,7 +8,7 @@ namespace KdServing.Serving.Models;
 
 /// <summary>One version, loaded: its schema, embedding rows and dense graphs. Immutable; any number of threads score with it.</summary>
 /// <remarks>Made by <see cref="ServableLoader"/>, owned by who swapped it in, alive as long as somebody holds a lease.</remarks>
-public sealed class Servable : IDisposable
+public sealed partial class Servable : IDisposable
 {
     private readonly IReadOnlyList<EmbeddingTable> tables;
     private readonly FeatureAssembler assembler;
@@ -24,7 +24,6 @@ public sealed class Servable : IDisposable
     private readonly StudentKernel? kernel;
     private ServableGraphs graphs;
     private ScoringEngine onProcessor;
-    private volatile bool scoresOnDevice;
     private int disposed;
 
     internal Servable(VersionManifest manifest, FeatureSchema schema, IReadOnlyList<EmbeddingTable> tables, ServableGraphs graphs,
@@ -77,16 +76,6 @@ public sealed class Servable : IDisposable
 
     // What a device does not do (item vectors), and what it has failed to do.
     private StudentKernel? Kernel => onProcessor == ScoringEngine.OnnxRuntime ? null : kernel;
-
-    /// <summary>Itself on a device; null: only the processor scores it. Set before it serves.</summary>
-    internal DeviceVersion? Device { get; set; }
-
-    /// <summary>Gives its place on a device back, before it serves.</summary>
-    internal void LeaveDevice()
-    {
-        Device?.Dispose();
-        Device = null;
-    }
 
     /// <summary>How this version does.</summary>
     public VersionHealth Health { get; }
@@ -186,28 +175,6 @@ public sealed class Servable : IDisposable
         {
             Return(shared);
         }
-    }
-
-    /// <summary>Scores a request as it came off the wire, with item vectors that are known, on its device.</summary>
-    /// <param name="vectors">Address of each candidate's item vector, in the device's memory or in page-locked memory, valid until the call returns.</param>
-    /// <returns>False: the device has failed; to be scored by the processor.</returns>
-    /// <inheritdoc cref="Score(RankRequest, ScoringRun, in CallBudget)"/>
-    internal bool TryScoreOnDevice(RankCall call, ReadOnlySpan<nint> vectors, ItemVectorFormat format, ScoringRun run, in CallBudget budget)
-    {
-        run.Resize(vectors.Length, userColumns);
-        if (!decoder.TryReadUser(call, run.User) || !decoder.TryReadItems(call, run.Candidates, hasVectors: true, run.Columns))
-            Decode(call.ToMessage(), run, hasVectors: true);
-        try
-        {
-            Device!.Score(run, vectors, format, budget);
-        }
-        catch (AcceleratorException e)
-        {
-            DeviceFailed(e);
-            return false;
-        }
-        RequireFinite(run);
-        return true;
     }
 
     /// <summary>The same for a request as it came off the wire, with item vectors that are known.</summary>
@@ -341,31 +308,6 @@ public sealed class Servable : IDisposable
                 c++;
             }
         }
-    }
-
-    private void ScoreWithEngine(ScoringRun run, in CallBudget budget)
-    {
-        if (Engine == ScoringEngine.Device)
-        {
-            try
-            {
-                Device!.Score(run, budget);
-                return;
-            }
-            catch (AcceleratorException e)
-            {
-                DeviceFailed(e);
-            }
-        }
-        run.Score(Kernel, budget);
-    }
-
-    // A device that fails does not come back in this process; requests are answered by the processor.
-    private void DeviceFailed(AcceleratorException e)
-    {
-        EngineRefusal = e.Message;
-        scoresOnDevice = false;
-        Device!.ReportFailure(e.Message);
     }
 
     private void RequireFinite(ScoringRun run)

@@ -196,6 +196,8 @@ public sealed class DeviceScoringTests : IDisposable
         else
             RequireScores(versions[1], request, expected);
         RequireScores(versions[1], request, expected);
+        // A request that was under way with it.
+        versions[1].Device!.ReportFailure("the device fell off");
         Assert.Equal(["the device fell off"], failures);
     }
 
