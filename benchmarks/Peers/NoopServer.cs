@@ -1,5 +1,8 @@
 using Grpc.Core;
 using KdServing.Contracts;
+using KdServing.Serving.Ranking;
+using KdServing.Serving.Shedding;
+using KdServing.Serving.Status;
 using KdServing.Serving.Transport;
 using KdServing.Serving.Wire;
 using Microsoft.AspNetCore.Builder;
@@ -29,13 +32,21 @@ internal static class NoopServer
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             RankingTransport.Configure(kestrel);
-            kestrel.Listen(System.Net.IPAddress.Loopback, port, l => l.Protocols = HttpProtocols.Http2);
+            kestrel.Listen(System.Net.IPAddress.Loopback, port, l =>
+            {
+                l.Protocols = HttpProtocols.Http2;
+                SheddingTransport.AddTo(l);
+            });
         });
         builder.Services.AddRoutingCore();
         RankingTransport.AddTo(builder.Services);
         builder.Services.AddGrpc();
+        builder.Services.AddSingleton<RankingMetrics>();
+        builder.Services.AddSingleton(new AdmissionGate(Environment.ProcessorCount, new RankingLimits().MaxQueueMs));
+        builder.Services.AddSingleton<Refusals>();
         builder.Services.AddSingleton<NoopRanking>();
         var app = builder.Build();
+        app.UseMiddleware<EarlyRefusal>();
         app.UseRouting();
         app.MapGrpcService<NoopRanking>();
         return app;

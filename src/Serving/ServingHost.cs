@@ -6,6 +6,7 @@ using KdServing.Serving.Health;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
 using KdServing.Serving.Reflection;
+using KdServing.Serving.Shedding;
 using KdServing.Serving.Status;
 using KdServing.Serving.Transport;
 using Microsoft.AspNetCore.Connections;
@@ -199,6 +200,7 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton<ScoringBufferPool>();
         services.AddSingleton(new AdmissionGate(options.Limits.Concurrency, options.Limits.MaxQueueMs));
         services.AddSingleton<RankingMetrics>();
+        services.AddSingleton<Refusals>();
         services.AddSingleton(p => new PrometheusText(p.GetRequiredService<RankingMetrics>().Meter));
         services.AddSingleton(p => new LatencySeries(p.GetRequiredService<RankingMetrics>().Latency));
         services.AddSingleton(p => new RankingService(p.GetRequiredService<RankingModel>(), p.GetRequiredService<ServableSlot>(), options.Limits,
@@ -255,7 +257,11 @@ public sealed class ServingHost : IAsyncDisposable
     private static void ConfigureKestrel(WebApplicationBuilder builder, ServingOptions options) => builder.WebHost.ConfigureKestrel(kestrel =>
     {
         var address = IPAddress.Parse(options.Address);
-        kestrel.Listen(address, options.Port, l => l.Protocols = HttpProtocols.Http2);
+        kestrel.Listen(address, options.Port, l =>
+        {
+            l.Protocols = HttpProtocols.Http2;
+            SheddingTransport.AddTo(l);
+        });
         if (options.HttpPort is { } http)
             kestrel.Listen(address, http, l => l.Protocols = HttpProtocols.Http1);
         RankingTransport.Configure(kestrel);

@@ -20,6 +20,7 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs)
     private readonly Lock gate = new();
     private double meanMs = 1;
     private int running;
+    private int coming;
 
     /// <summary>Requests computing now.</summary>
     public int Running => Volatile.Read(ref running);
@@ -34,7 +35,7 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs)
         }
     }
 
-    /// <summary>True while a request that came now would be refused.</summary>
+    /// <summary>True while a request that is here now would be refused.</summary>
     /// <param name="expectedMs">How long it would wait.</param>
     public bool IsFull(out double expectedMs)
     {
@@ -45,6 +46,41 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs)
         lock (gate)
             expectedMs = running < concurrency ? 0 : ExpectedMs;
         return expectedMs > maxQueueMs;
+    }
+
+    /// <summary>For whoever sees requests before they are read: counts one as under way to here, unless it would be refused.</summary>
+    /// <remarks>
+    /// Reading a request takes a moment, in which the line does not show it: whoever looked at the line alone would let all pass that arrive
+    /// meanwhile. Some of those counted never come (their client gives up, or sent nonsense): the count is an estimate, which begins anew
+    /// whenever a request leaves nobody behind in line, and while nothing computes. Too high a count brings that about by itself.
+    /// </remarks>
+    /// <param name="expectedMs">How long it would wait.</param>
+    public bool TryExpect(out double expectedMs)
+    {
+        expectedMs = 0;
+        var computing = Volatile.Read(ref running);
+        if (computing == 0)
+            Volatile.Write(ref coming, 0);
+        if (computing + Interlocked.Increment(ref coming) <= concurrency)
+            return true;
+        lock (gate)
+            expectedMs = Math.Max(0, running + line.Count + Volatile.Read(ref coming) - concurrency) * meanMs / concurrency;
+        if (expectedMs <= maxQueueMs)
+            return true;
+        Arrived();
+        return false;
+    }
+
+    /// <summary>What was expected is read, or will not come here.</summary>
+    public void Arrived()
+    {
+        for (var count = Volatile.Read(ref coming); count > 0;)
+        {
+            var seen = Interlocked.CompareExchange(ref coming, count - 1, count);
+            if (seen == count)
+                return;
+            count = seen;
+        }
     }
 
     /// <summary>Completes when the request may compute.</summary>
@@ -80,7 +116,10 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs)
             if (started is { } timestamp)
                 meanMs += MeanWeight * (Math.Min(Stopwatch.GetElapsedTime(timestamp).TotalMilliseconds, OutlierFactor * meanMs) - meanMs);
             if (!line.TryDequeue(out next))
+            {
                 running--;
+                Volatile.Write(ref coming, 0);
+            }
         }
         next?.SetResult();
     }

@@ -14,8 +14,11 @@ namespace KdServing.Serving.Ranking;
 public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, RecentRequests recent,
     ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, RequestBatcher? batcher, OpenStreams streams, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
 {
-    public override Task<RankedReply> Rank(RankCall request, ServerCallContext context) =>
-        RankAsync(request, new(context.Deadline, context.CancellationToken));
+    public override Task<RankedReply> Rank(RankCall request, ServerCallContext context)
+    {
+        gate.Arrived();
+        return RankAsync(request, new(context.Deadline, context.CancellationToken));
+    }
 
     public override async Task RankStream(IAsyncStreamReader<RankCall> requestStream, IServerStreamWriter<RankedReply> responseStream,
         ServerCallContext context)

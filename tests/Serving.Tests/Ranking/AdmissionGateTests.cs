@@ -64,6 +64,42 @@ public sealed class AdmissionGateTests
         Assert.False(gate.IsFull(out _));
     }
 
+    // A burst arrives before any of it is read: the line is empty all the while.
+    [Fact]
+    public void What_is_let_pass_counts_until_it_is_read()
+    {
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 3);
+        _ = gate.EnterAsync();
+        for (var i = 0; i < 3; i++)
+            Assert.True(gate.TryExpect(out _));
+        Assert.False(gate.TryExpect(out var expectedMs));
+        Assert.Equal(4, expectedMs);
+        // One is read and stands in line: there is no more room than before.
+        gate.Arrived();
+        _ = gate.EnterAsync();
+        Assert.False(gate.TryExpect(out _));
+        // One gave up.
+        gate.Arrived();
+        Assert.True(gate.TryExpect(out _));
+        Assert.False(gate.TryExpect(out _));
+    }
+
+    [Fact]
+    public void Those_that_never_come_do_not_keep_others_out()
+    {
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 3);
+        // While nothing computes, whatever was expected says nothing.
+        for (var i = 0; i < 100; i++)
+            Assert.True(gate.TryExpect(out _));
+        _ = gate.EnterAsync();
+        while (gate.TryExpect(out _))
+        {
+        }
+        gate.Leave(Stopwatch.GetTimestamp());
+        _ = gate.EnterAsync();
+        Assert.True(gate.TryExpect(out _));
+    }
+
     // The mean begins at 1 ms: the third in line would wait 3 ms, its caller only 2.5.
     [Fact]
     public void Work_whose_caller_will_not_wait_is_refused_not_queued()

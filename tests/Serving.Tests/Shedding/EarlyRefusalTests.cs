@@ -1,8 +1,9 @@
 using KdServing.Serving.Ranking;
+using KdServing.Serving.Shedding;
 using KdServing.Serving.Status;
 using Microsoft.AspNetCore.Http;
 
-namespace KdServing.Serving.Tests.Ranking;
+namespace KdServing.Serving.Tests.Shedding;
 
 public sealed class EarlyRefusalTests
 {
@@ -19,7 +20,7 @@ public sealed class EarlyRefusalTests
                 passed++;
                 return Task.CompletedTask;
             },
-            gate, metrics);
+            new(gate, metrics));
         await refusal.InvokeAsync(Call(RankPath));
         _ = gate.EnterAsync();
         // Whoever asks for the server's health is answered however busy it is; a stream is judged a message at a time.
@@ -35,7 +36,7 @@ public sealed class EarlyRefusalTests
         using var metrics = new RankingMetrics();
         var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 0.5);
         _ = gate.EnterAsync();
-        var refusal = new EarlyRefusal(_ => throw new InvalidOperationException("the call was let through"), gate, metrics);
+        var refusal = new EarlyRefusal(_ => throw new InvalidOperationException("the call was let through"), new(gate, metrics));
         var (first, second) = (Call(RankPath), Call(RankPath));
         await refusal.InvokeAsync(first);
         await refusal.InvokeAsync(second);
