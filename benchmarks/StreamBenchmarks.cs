@@ -22,6 +22,7 @@ public class StreamBenchmarks
         schema = workload.Schema;
         record = workload.Record();
         (record.RequestId, record.ProducerId, record.Sequence, record.EventTimeMs) = ("bench", "bench", 1, 1_700_000_000_000);
+        record.SchemaFingerprint = schema.Fingerprint;
         bytes = record.ToByteArray();
         batch = workload.NewBatch();
     }

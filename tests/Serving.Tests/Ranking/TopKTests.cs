@@ -24,6 +24,23 @@ public sealed class TopKTests
         }
     }
 
+    // Below, at and beyond the size from which keys are sorted by counting; with bytes that all share, and with none such.
+    [Fact]
+    public void Sorting_keeps_what_is_equal_in_order()
+    {
+        var random = new Random(7);
+        foreach (var count in (int[])[0, 1, 2, 47, 48, 49, 300, 2000])
+        {
+            foreach (var distinct in (int[])[1, 3, 200, 70_000, int.MaxValue])
+            {
+                var keys = Enumerable.Range(0, count).Select(i => ((ulong)(uint)(random.Next(distinct) * 2654435761L) << 32) | (uint)i).ToArray();
+                var expected = keys.OrderBy(k => k >> 32).ToArray();
+                RadixSort.Sort(keys, new ulong[count]);
+                Assert.Equal(expected, keys);
+            }
+        }
+    }
+
     [Fact]
     public void Ascending_values_replace_the_pool_again_and_again()
     {
@@ -37,6 +54,7 @@ public sealed class TopKTests
         Assert.Equal([3, 1, 0, 2], Selected([float.NegativeInfinity, 1f, float.NaN, 2f], 4));
         Assert.Equal([1, 3, 0, 2], Selected([float.NaN, float.NegativeInfinity, float.NaN, float.NegativeInfinity], 4)[..4]);
         Assert.Equal([600, 0, 1], Selected([.. Enumerable.Repeat(float.NaN, 600), 1f], 3));
+        Assert.Equal([9000, 9001, 0], Selected([.. Enumerable.Repeat(float.NaN, 9000), 1f, float.NegativeInfinity], 3));
     }
 
     [Fact]
