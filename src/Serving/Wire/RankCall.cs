@@ -87,9 +87,10 @@ public sealed class RankCall
     private void Load(in ReadOnlySequence<byte> sequence)
     {
         length = (int)sequence.Length;
-        // Eight bytes more than the message: varints are read a word at a time.
+        // Eight bytes more than the message: varints are read a word at a time. Pinned, where the collector never moves it: copying pooled
+        // requests to an older generation was most of a pause of 19 ms, the first after some 80 MB of small requests (ADR 9).
         if (payload.Length < length + sizeof(ulong))
-            payload = GC.AllocateUninitializedArray<byte>(checked(length + Math.Max(sizeof(ulong), length / 2)));
+            payload = GC.AllocateUninitializedArray<byte>(checked(length + Math.Max(sizeof(ulong), length / 2)), pinned: true);
         sequence.CopyTo(payload);
         user.Clear();
         item.Clear();
