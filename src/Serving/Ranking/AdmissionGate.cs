@@ -10,17 +10,19 @@ namespace KdServing.Serving.Ranking;
 /// try { … } finally { gate.Leave(startedTimestamp); }
 /// </code>
 /// </remarks>
-public sealed class AdmissionGate(int concurrency, double maxQueueMs)
+public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvider? time = null)
 {
     private const double MeanWeight = 0.05;
     // A single request that was descheduled for 50 ms says little of the next one: one sample moves the mean by 3x at most.
     private const double OutlierFactor = 3;
 
+    private readonly TimeProvider time = time ?? TimeProvider.System;
     private readonly Queue<TaskCompletionSource> line = [];
     private readonly Lock gate = new();
     private double meanMs = 1;
     private int running;
     private int coming;
+    private long lastExpected;
 
     /// <summary>Requests computing now.</summary>
     public int Running => Volatile.Read(ref running);
@@ -52,23 +54,28 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs)
     /// <remarks>
     /// Reading a request takes a moment, in which the line does not show it: whoever looked at the line alone would let all pass that arrive
     /// meanwhile. Some of those counted never come (their client gives up, or sent nonsense): the count is an estimate, which begins anew
-    /// whenever a request leaves nobody behind in line, and while nothing computes. Too high a count brings that about by itself.
+    /// whenever a request leaves nobody behind in line, which too high a count brings about by itself; and when nothing computes and nobody was
+    /// let pass for as long as anybody may wait: who has not come by then will not.
     /// </remarks>
     /// <param name="expectedMs">How long it would wait.</param>
     public bool TryExpect(out double expectedMs)
     {
         expectedMs = 0;
-        var computing = Volatile.Read(ref running);
-        if (computing == 0)
+        var (computing, now) = (Volatile.Read(ref running), time.GetTimestamp());
+        if (computing == 0 && time.GetElapsedTime(Volatile.Read(ref lastExpected), now).TotalMilliseconds > maxQueueMs)
             Volatile.Write(ref coming, 0);
-        if (computing + Interlocked.Increment(ref coming) <= concurrency)
-            return true;
-        lock (gate)
-            expectedMs = Math.Max(0, running + line.Count + Volatile.Read(ref coming) - concurrency) * meanMs / concurrency;
-        if (expectedMs <= maxQueueMs)
-            return true;
-        Arrived();
-        return false;
+        if (computing + Interlocked.Increment(ref coming) > concurrency)
+        {
+            lock (gate)
+                expectedMs = Math.Max(0, running + line.Count + coming - concurrency) * meanMs / concurrency;
+            if (expectedMs > maxQueueMs)
+            {
+                Arrived();
+                return false;
+            }
+        }
+        Volatile.Write(ref lastExpected, now);
+        return true;
     }
 
     /// <summary>What was expected is read, or will not come here.</summary>
