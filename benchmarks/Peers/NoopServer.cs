@@ -7,7 +7,6 @@ using KdServing.Serving.Transport;
 using KdServing.Serving.Wire;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace KdServing.Benchmarks.Peers;
@@ -32,18 +31,13 @@ internal static class NoopServer
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             RankingTransport.Configure(kestrel);
-            kestrel.Listen(System.Net.IPAddress.Loopback, port, l =>
-            {
-                l.Protocols = HttpProtocols.Http2;
-                SheddingTransport.AddTo(l);
-            });
+            RankingTransport.Listen(kestrel, System.Net.IPAddress.Loopback, port);
         });
         builder.Services.AddRoutingCore();
         RankingTransport.AddTo(builder.Services);
         builder.Services.AddGrpc();
         builder.Services.AddSingleton<RankingMetrics>();
         builder.Services.AddSingleton(new AdmissionGate(Environment.ProcessorCount, new RankingLimits().MaxQueueMs));
-        builder.Services.AddSingleton<Refusals>();
         builder.Services.AddSingleton<NoopRanking>();
         var app = builder.Build();
         app.UseMiddleware<EarlyRefusal>();

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Google.Protobuf;
 using KdServing.Contracts;
+using KdServing.Serving.Shedding;
 
 namespace KdServing.LoadTests.Load;
 

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text;
+using KdServing.Serving.Shedding;
 
 namespace KdServing.LoadTests.Load;
 

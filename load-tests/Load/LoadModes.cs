@@ -131,7 +131,8 @@ internal sealed class LoadModes(LoadSession session, LoadPlan plan, Action<StepR
         var (concurrency, peak) = (0, 0.0);
         foreach (var candidate in PeakConcurrency.TakeWhile(_ => !stop.IsCancellationRequested))
         {
-            if (await PeakAsync(candidate) is var rps && rps > peak)
+            var rps = await PeakAsync(candidate);
+            if (rps > peak)
                 (concurrency, peak) = (candidate, rps);
         }
         var found = new List<string>();
@@ -141,8 +142,11 @@ internal sealed class LoadModes(LoadSession session, LoadPlan plan, Action<StepR
             var figures = (await OfferAsync(factor, Math.Round(peak * factor))).Figures;
             var after = await PeakAsync(concurrency);
             var (share, refused) = (figures.Rps / ((before + after) / 2), figures.Refused);
+            var unsent = figures.Errors.GetValueOrDefault(Outcome.InFlightLimit.Name());
             found.Add($"{Text(factor)}×: goodput {share * 100:F0} % of the peak, "
-                + (refused.Count > 0 ? $"{refused.Count} refused in p99 {refused.QuantileMs(0.99).ToString("F2", CultureInfo.InvariantCulture)} ms" : "none refused"));
+                + (refused.Count > 0 ? $"{refused.Count} refused in p99 {refused.QuantileMs(0.99).ToString("F2", CultureInfo.InvariantCulture)} ms" : "none refused")
+                // Less was offered than the factor says.
+                + (unsent > 0 ? $", {unsent} NOT SENT for --in-flight were under way" : ""));
             before = after;
         }
         return $"peak {Text(Math.Round(peak))}/s with {concurrency} in flight; " + string.Join("; ", found);

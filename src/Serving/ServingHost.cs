@@ -200,7 +200,6 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton<ScoringBufferPool>();
         services.AddSingleton(new AdmissionGate(options.Limits.Concurrency, options.Limits.MaxQueueMs));
         services.AddSingleton<RankingMetrics>();
-        services.AddSingleton<Refusals>();
         services.AddSingleton(p => new PrometheusText(p.GetRequiredService<RankingMetrics>().Meter));
         services.AddSingleton(p => new LatencySeries(p.GetRequiredService<RankingMetrics>().Latency));
         services.AddSingleton(p => new RankingService(p.GetRequiredService<RankingModel>(), p.GetRequiredService<ServableSlot>(), options.Limits,
@@ -257,11 +256,7 @@ public sealed class ServingHost : IAsyncDisposable
     private static void ConfigureKestrel(WebApplicationBuilder builder, ServingOptions options) => builder.WebHost.ConfigureKestrel(kestrel =>
     {
         var address = IPAddress.Parse(options.Address);
-        kestrel.Listen(address, options.Port, l =>
-        {
-            l.Protocols = HttpProtocols.Http2;
-            SheddingTransport.AddTo(l);
-        });
+        RankingTransport.Listen(kestrel, address, options.Port);
         if (options.HttpPort is { } http)
             kestrel.Listen(address, http, l => l.Protocols = HttpProtocols.Http1);
         RankingTransport.Configure(kestrel);

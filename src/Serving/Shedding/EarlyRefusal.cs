@@ -10,6 +10,7 @@ public sealed class EarlyRefusal(RequestDelegate next, Refusals refusals)
     {
         var isRank = string.Equals(context.Request.Path.Value, Refusals.RankPath, StringComparison.Ordinal);
         var refusal = isRank ? refusals.IfFull() : null;
+        // It was let pass as if it were to be ranked.
         if (refusal is not null || !isRank)
             refusals.Unexpect();
         if (refusal is null)

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Buffers.Binary;
 using Microsoft.AspNetCore.Connections;
 
 namespace KdServing.Serving.Shedding;
@@ -91,7 +90,7 @@ internal sealed class FrameJudge(Refusals refusals)
     private bool Refuses(in Http2Frame frame, ReadOnlySpan<byte> payload)
     {
         var kind = Read(frame, payload, out var emptiesTable);
-        isTableEmpty |= emptiesTable;
+        isTableEmpty |= emptiesTable && isAskedForEmptyTable;
         if (refusal is null)
             return false;
         if (kind == HeaderBlockKind.UsesTable)
@@ -100,7 +99,7 @@ internal sealed class FrameJudge(Refusals refusals)
             return false;
         var answer = answers.GetSpan(refusal.Frame.Length)[..refusal.Frame.Length];
         refusal.Frame.CopyTo(answer);
-        BinaryPrimitives.WriteInt32BigEndian(answer[5..], frame.Stream);
+        Http2Frame.WriteStream(answer, frame.Stream);
         answers.Advance(answer.Length);
         refusals.Count();
         if (!frame.Has(Http2Frame.EndStream))
@@ -145,9 +144,7 @@ internal sealed class FrameJudge(Refusals refusals)
     private void GiveBack(int stream, int bytes)
     {
         const int FrameBytes = Http2Frame.HeaderBytes + sizeof(int);
-        var frame = answers.GetSpan(FrameBytes)[..FrameBytes];
-        new Http2Frame(sizeof(int), FrameType.WindowUpdate, 0, stream).Write(frame);
-        BinaryPrimitives.WriteInt32BigEndian(frame[Http2Frame.HeaderBytes..], bytes);
+        Http2Frame.WriteNumber(answers.GetSpan(FrameBytes), FrameType.WindowUpdate, stream, bytes);
         answers.Advance(FrameBytes);
     }
 }

@@ -26,7 +26,7 @@ internal static class HeaderBlock
         [0x63, 0xac, 0x88, 0x2d, 0x9d, 0xcd, 0x54, 0xcb, 0xf7, 0x0a, 0xfb, 0x47, 0x57, 0x53, 0x55, 0x33, 0x1b, 0x47, 0x57, 0x5f];
 
     /// <param name="tableIsEmpty">The client has given its table a size of nothing: what it adds is not kept.</param>
-    /// <param name="emptiesTable">The block begins by doing so.</param>
+    /// <param name="emptiesTable">The block begins by doing so, and does not enlarge it again.</param>
     public static HeaderBlockKind Read(ReadOnlySpan<byte> block, bool tableIsEmpty, out bool emptiesTable)
     {
         emptiesTable = false;
@@ -44,7 +44,8 @@ internal static class HeaderBlock
             }
             if ((first & 0xe0) == 0x20)
             {
-                emptiesTable = TryInteger(ref block, 5, out var size) && size == 0;
+                for (var isRead = true; isRead && !block.IsEmpty && (block[0] & 0xe0) == 0x20;)
+                    emptiesTable = (isRead = TryInteger(ref block, 5, out var size)) && size == 0;
                 return HeaderBlockKind.UsesTable;
             }
             var isAdded = (first & 0x40) != 0;

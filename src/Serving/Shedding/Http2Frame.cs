@@ -2,13 +2,15 @@ using System.Buffers.Binary;
 
 namespace KdServing.Serving.Shedding;
 
-/// <summary>The frame types of RFC 9113, section 6, that are looked at.</summary>
+/// <summary>Frame types of RFC 9113, section 6, that this repository's HTTP/2 looks at: the server's refusals, and the load tester, which compiles this file too.</summary>
 internal enum FrameType : byte
 {
     Data = 0,
     Headers = 1,
     ResetStream = 3,
     Settings = 4,
+    Ping = 6,
+    GoAway = 7,
     WindowUpdate = 8,
 }
 
@@ -17,7 +19,11 @@ internal readonly record struct Http2Frame(int Length, FrameType Type, byte Flag
 {
     public const int HeaderBytes = 9;
 
+    /// <summary>Largest payload either side sends unless the other allows more.</summary>
+    public const int MaxPayload = 16_384;
+
     public const byte EndStream = 0x1;
+    public const byte Acknowledgement = 0x1;
     public const byte EndHeaders = 0x4;
     public const byte Padded = 0x8;
     public const byte HasPriority = 0x20;
@@ -30,10 +36,20 @@ internal readonly record struct Http2Frame(int Length, FrameType Type, byte Flag
         from[4],
         BinaryPrimitives.ReadInt32BigEndian(from[5..]) & int.MaxValue);
 
-    public void Write(Span<byte> to)
+    public static void Write(Span<byte> to, int length, FrameType type, byte flags, int stream)
     {
-        (to[0], to[1], to[2]) = ((byte)(Length >> 16), (byte)(Length >> 8), (byte)Length);
-        (to[3], to[4]) = ((byte)Type, Flags);
-        BinaryPrimitives.WriteInt32BigEndian(to[5..], Stream);
+        (to[0], to[1], to[2]) = ((byte)(length >> 16), (byte)(length >> 8), (byte)length);
+        (to[3], to[4]) = ((byte)type, flags);
+        WriteStream(to, stream);
+    }
+
+    /// <summary>Puts another stream's number into a frame that is written already.</summary>
+    public static void WriteStream(Span<byte> frame, int stream) => BinaryPrimitives.WriteInt32BigEndian(frame[5..], stream);
+
+    /// <summary>A frame of one 32-bit number: WINDOW_UPDATE or RST_STREAM.</summary>
+    public static void WriteNumber(Span<byte> to, FrameType type, int stream, int number)
+    {
+        Write(to, sizeof(int), type, 0, stream);
+        BinaryPrimitives.WriteInt32BigEndian(to[HeaderBytes..], number);
     }
 }

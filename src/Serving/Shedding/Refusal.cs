@@ -42,7 +42,7 @@ internal sealed class Refusal
         AddLiteral(block, "grpc-message", Message!);
         AddLiteral(block, OverloadException.PushbackTrailer, Pushback!);
         var frame = new byte[Http2Frame.HeaderBytes + block.Count];
-        new Http2Frame(block.Count, FrameType.Headers, Http2Frame.EndStream | Http2Frame.EndHeaders, 0).Write(frame);
+        Http2Frame.Write(frame, block.Count, FrameType.Headers, Http2Frame.EndStream | Http2Frame.EndHeaders, 0);
         block.CopyTo(frame, Http2Frame.HeaderBytes);
         return frame;
     }

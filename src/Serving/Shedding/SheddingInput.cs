@@ -5,6 +5,7 @@ using System.Runtime.CompilerServices;
 namespace KdServing.Serving.Shedding;
 
 /// <summary>A connection's input without the frames that <see cref="FrameJudge"/> drops. Nothing is copied: a read ends where a dropped frame begins.</summary>
+/// <remarks>For a reader that takes what it is given, as Kestrel does: one that waits for more behind a read's end, where a frame was dropped, would not get it.</remarks>
 internal sealed class SheddingInput(PipeReader input, FrameJudge judge, SharedOutput output) : PipeReader
 {
     private const int PrefaceBytes = 24; // RFC 9113, section 3.4

@@ -1,3 +1,5 @@
+using System.Net;
+using KdServing.Serving.Shedding;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -8,8 +10,16 @@ public static class RankingTransport
 {
     private const int Kilobyte = 1024;
 
-    /// <summary>Replaces the 4 KiB blocks a connection reads into by larger ones.</summary>
-    public static void AddTo(IServiceCollection services) => services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>();
+    /// <summary>Replaces the 4 KiB blocks a connection reads into by larger ones. Who listens also provides an <c>AdmissionGate</c> and <c>RankingMetrics</c>.</summary>
+    public static void AddTo(IServiceCollection services) =>
+        services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>().AddSingleton<Refusals>();
+
+    /// <summary>Listens for gRPC (HTTP/2 without TLS); calls there is no room for are refused as they arrive.</summary>
+    public static void Listen(KestrelServerOptions kestrel, IPAddress address, int port) => kestrel.Listen(address, port, listener =>
+    {
+        listener.Protocols = HttpProtocols.Http2;
+        SheddingTransport.AddTo(listener);
+    });
 
     /// <summary>Sets the limits of a server that gets many requests of up to some 100 KB over few connections.</summary>
     public static void Configure(KestrelServerOptions kestrel)

@@ -87,10 +87,9 @@ public sealed class RankCall
     private void Load(in ReadOnlySequence<byte> sequence)
     {
         length = (int)sequence.Length;
-        // Eight bytes more than the message: varints are read a word at a time. Pinned, where the collector never moves it: copying pooled
-        // requests to an older generation was most of a pause of 19 ms, the first after some 80 MB of small requests (ADR 9).
+        // Eight bytes more than the message: varints are read a word at a time.
         if (payload.Length < length + sizeof(ulong))
-            payload = GC.AllocateUninitializedArray<byte>(checked(length + Math.Max(sizeof(ulong), length / 2)), pinned: true);
+            payload = Room(checked(length + Math.Max(sizeof(ulong), length / 2)));
         sequence.CopyTo(payload);
         user.Clear();
         item.Clear();
@@ -105,6 +104,9 @@ public sealed class RankCall
             IsMalformed = true;
         }
     }
+
+    // What is kept is pinned: copying pooled requests to an older generation was most of a pause of 19 ms (ADR 9).
+    private static byte[] Room(int bytes) => GC.AllocateUninitializedArray<byte>(bytes, pinned: bytes <= MaxKeptBytes);
 
     private void Scan()
     {

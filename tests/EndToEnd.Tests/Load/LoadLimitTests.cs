@@ -60,13 +60,22 @@ public sealed class LoadLimitTests
         using var folder = new TemporaryFolder();
         var (schema, report) = (Path.Combine(folder.Path, "schema.json"), Path.Combine(folder.Path, "overload.json"));
         await File.WriteAllTextAsync(schema, Schema);
-        Assert.Equal(0, await LoadCommand.Create().Parse($"--address {server.Address} --mode overload --factors 4 --seconds 0.5 --warm-up 0.3 --schema {schema} "
-            + $"--candidates 3 --pool 2 --report {report}").InvokeAsync());
-        var steps = JsonNode.Parse(await File.ReadAllTextAsync(report))!["steps"]!.AsArray();
+        var found = await RunAsync("");
+        Assert.DoesNotContain("NOT SENT", (string?)found["finding"]);
+        var steps = found["steps"]!.AsArray();
         // Four closed loops to find the peak, the step, and the peak once more.
         Assert.Equal(["2 in flight", "4 in flight", "8 in flight", "16 in flight", "4 × peak"], steps.Take(5).Select(s => (string?)s!["name"]));
         Assert.EndsWith("in flight", (string?)steps[5]!["name"], StringComparison.Ordinal);
         Assert.True((int)steps[4]!["errors_by_reason"]!["ResourceExhausted"]! > 0);
         Assert.True((double)steps[4]!["refused_ms"]!["p99"]! > 0);
+        // Four times the peak takes 64 under way: who may not have as many does not offer it, and is told so.
+        Assert.Contains("NOT SENT", (string?)(await RunAsync("--in-flight 30"))["finding"]);
+
+        async Task<JsonNode> RunAsync(string more)
+        {
+            Assert.Equal(0, await LoadCommand.Create().Parse($"--address {server.Address} --mode overload --factors 4 --seconds 0.5 --warm-up 0.3 --schema {schema} "
+                + $"--candidates 3 --pool 2 --report {report} {more}").InvokeAsync());
+            return JsonNode.Parse(await File.ReadAllTextAsync(report))!;
+        }
     }
 }

@@ -35,6 +35,9 @@ public sealed class HeaderBlockTests
         Assert.Equal(HeaderBlockKind.UsesTable, HeaderBlock.Read([.. WireFrames.Indexed(), 0xbe], tableIsEmpty: true, out _));
         HeaderBlock.Read([0x3f, 0xe1, 0x1f, .. WireFrames.Plain()], tableIsEmpty: false, out emptiesTable);
         Assert.False(emptiesTable);
+        // Emptied, and enlarged again: a way to forget what is in it.
+        HeaderBlock.Read([0x20, 0x3f, 0xe1, 0x1f, .. WireFrames.Plain()], tableIsEmpty: false, out emptiesTable);
+        Assert.False(emptiesTable);
     }
 
     [Fact]

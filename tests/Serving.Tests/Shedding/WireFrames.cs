@@ -27,7 +27,7 @@ internal static class WireFrames
     public static byte[] Frame(FrameType type, byte flags, int stream, params ReadOnlySpan<byte> payload)
     {
         var frame = new byte[Http2Frame.HeaderBytes + payload.Length];
-        new Http2Frame(payload.Length, type, flags, stream).Write(frame);
+        Http2Frame.Write(frame, payload.Length, type, flags, stream);
         payload.CopyTo(frame.AsSpan(Http2Frame.HeaderBytes));
         return frame;
     }
@@ -39,9 +39,9 @@ internal static class WireFrames
 
     public static byte[] Number(FrameType type, int stream, int number)
     {
-        var payload = new byte[sizeof(int)];
-        BinaryPrimitives.WriteInt32BigEndian(payload, number);
-        return Frame(type, 0, stream, payload);
+        var frame = new byte[Http2Frame.HeaderBytes + sizeof(int)];
+        Http2Frame.WriteNumber(frame, type, stream, number);
+        return frame;
     }
 
     /// <summary>A gRPC message as it travels.</summary>
