@@ -46,12 +46,13 @@ internal static class NoopServer
         return app;
     }
 
-    private sealed class NoopRanking : RankingEndpoint
+    private sealed class NoopRanking(AdmissionGate gate) : RankingEndpoint
     {
         private readonly float[] halves = [.. Enumerable.Repeat(0.5f, TeacherRecordValidation.MaxCandidates)];
 
         public override Task<RankedReply> Rank(RankCall request, ServerCallContext context)
         {
+            gate.Arrived();
             var reply = RankedReply.Rent();
             reply.Header.RequestId = request.Header.RequestId;
             reply.Header.Model = PeerModel.Name;

@@ -1,10 +1,10 @@
-using System.Diagnostics;
-
 namespace KdServing.Serving.Ranking;
 
 /// <summary>Lets as many requests compute as there are cores; the rest wait in line, or are refused at once when the line is too long in time.</summary>
 /// <remarks>
-/// Any thread. The expected wait is the length of the line times the mean time of a request, over the number served at a time.
+/// Any thread. The expected wait is the length of the line times the mean time from one departure to the next. While there is a line, that time is
+/// measured as such: it includes what a request's own time does not show, that a waiter's thread has to be woken and that all share the cores
+/// with whatever else runs on them. While there is none, it is a request's own time over the number served at a time.
 /// <code>
 /// await gate.EnterAsync();
 /// try { … } finally { gate.Leave(startedTimestamp); }
@@ -19,7 +19,9 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
     private readonly TimeProvider time = time ?? TimeProvider.System;
     private readonly Queue<TaskCompletionSource> line = [];
     private readonly Lock gate = new();
-    private double meanMs = 1;
+    private double intervalMs = 1.0 / concurrency;
+    private long lastDeparture;
+    private bool isFullSinceDeparture;
     private int running;
     private int coming;
     private long lastExpected;
@@ -34,6 +36,18 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
         {
             lock (gate)
                 return line.Count;
+        }
+    }
+
+    /// <summary>True while the line is more than half as long in time as it may be.</summary>
+    public bool IsCrowded
+    {
+        get
+        {
+            if (Volatile.Read(ref running) < concurrency)
+                return false;
+            lock (gate)
+                return line.Count * intervalMs > maxQueueMs / 2;
         }
     }
 
@@ -67,7 +81,7 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
         if (computing + Interlocked.Increment(ref coming) > concurrency)
         {
             lock (gate)
-                expectedMs = Math.Max(0, running + line.Count + coming - concurrency) * meanMs / concurrency;
+                expectedMs = Math.Max(0, running + line.Count + coming - concurrency) * intervalMs;
             if (expectedMs > maxQueueMs)
             {
                 Arrived();
@@ -111,24 +125,36 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
         }
     }
 
-    private double ExpectedMs => (line.Count + 1) * meanMs / concurrency;
+    private double ExpectedMs => (line.Count + 1) * intervalMs;
 
     /// <summary>The request is done; the next in line enters.</summary>
-    /// <param name="started">Stopwatch timestamp of when it began to compute; null: it was dropped unrun, and says nothing of how long one takes.</param>
+    /// <param name="started">Timestamp of when it began to compute; null: it was dropped unrun, and says nothing of how long one takes.</param>
     public void Leave(long? started)
     {
         TaskCompletionSource? next;
         lock (gate)
         {
             if (started is { } timestamp)
-                meanMs += MeanWeight * (Math.Min(Stopwatch.GetElapsedTime(timestamp).TotalMilliseconds, OutlierFactor * meanMs) - meanMs);
+                Departed(timestamp);
             if (!line.TryDequeue(out next))
             {
                 running--;
+                isFullSinceDeparture = false;
                 Volatile.Write(ref coming, 0);
             }
         }
         next?.SetResult();
+    }
+
+    private void Departed(long started)
+    {
+        var now = time.GetTimestamp();
+        var sampleMs = isFullSinceDeparture
+            ? time.GetElapsedTime(lastDeparture, now).TotalMilliseconds
+            : time.GetElapsedTime(started, now).TotalMilliseconds / concurrency;
+        intervalMs += MeanWeight * (Math.Min(sampleMs, OutlierFactor * intervalMs) - intervalMs);
+        // Somebody in line takes the place at once: until the next departure, all places are taken.
+        (lastDeparture, isFullSinceDeparture) = (now, line.Count > 0);
     }
 }
 

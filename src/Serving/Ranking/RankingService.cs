@@ -68,6 +68,9 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
             long? entered = null;
             try
             {
+                // Refusing may wait when there is more to refuse than to answer.
+                if (!gate.IsCrowded)
+                    CoreSharing.LetOthersIn();
                 budget.ThrowIfSpent();
                 entered = Stopwatch.GetTimestamp();
                 return Score(call, budget);

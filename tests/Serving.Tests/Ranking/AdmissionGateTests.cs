@@ -107,7 +107,7 @@ public sealed class AdmissionGateTests
         _ = gate.EnterAsync();
         Fill();
         // Somebody leaves, and nobody is in line.
-        gate.Leave(Stopwatch.GetTimestamp());
+        gate.Leave(time.GetTimestamp());
         _ = gate.EnterAsync();
         Assert.True(gate.TryExpect(out _));
 
@@ -129,6 +129,46 @@ public sealed class AdmissionGateTests
         Assert.Throws<OverloadException>(() => { _ = gate.EnterAsync(patienceMs: 2.5); });
         _ = gate.EnterAsync(patienceMs: 3.5);
         Assert.Equal((1, 3), (gate.Running, gate.Waiting));
+    }
+
+    // Two at a time, 10 ms each as they measure it, but one departs every 20 ms: their threads wait for a core meanwhile.
+    [Fact]
+    public void The_wait_is_told_by_departures_while_there_is_a_line()
+    {
+        var time = new ManualTime();
+        var gate = new AdmissionGate(concurrency: 2, maxQueueMs: 1000, time);
+        for (var i = 0; i < 3; i++)
+            _ = gate.EnterAsync();
+        for (var i = 0; i < 200; i++)
+        {
+            time.Advance(TimeSpan.FromMilliseconds(10));
+            var started = time.GetTimestamp();
+            time.Advance(TimeSpan.FromMilliseconds(10));
+            gate.Leave(started);
+            _ = gate.EnterAsync();
+        }
+        Assert.True(gate.TryExpect(out _));
+        Assert.False(gate.IsFull(out var expectedMs));
+        Assert.Equal(40, expectedMs, tolerance: 0.1);
+    }
+
+    // A pause between two requests is not how long one takes.
+    [Fact]
+    public void Idle_time_does_not_count()
+    {
+        var time = new ManualTime();
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 1000, time);
+        for (var i = 0; i < 200; i++)
+        {
+            time.Advance(TimeSpan.FromSeconds(1));
+            _ = gate.EnterAsync();
+            var started = time.GetTimestamp();
+            time.Advance(TimeSpan.FromMilliseconds(2));
+            gate.Leave(started);
+        }
+        _ = gate.EnterAsync();
+        Assert.False(gate.IsFull(out var expectedMs));
+        Assert.Equal(2, expectedMs, tolerance: 0.01);
     }
 
     // A hundred expired requests, dropped in no time, must not make the gate believe that requests take no time.
