@@ -1,13 +1,10 @@
 using Grpc.Core;
 using KdServing.Contracts;
 using KdServing.Serving.Ranking;
-using KdServing.Serving.Shedding;
 using KdServing.Serving.Status;
 using KdServing.Serving.Transport;
 using KdServing.Serving.Wire;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace KdServing.Benchmarks.Peers;
 
@@ -26,24 +23,8 @@ internal static class NoopServer
     /// <summary>The server, not started; port 0: any free one.</summary>
     public static WebApplication Build(int port)
     {
-        var builder = WebApplication.CreateEmptyBuilder(new());
-        builder.WebHost.UseKestrelCore();
-        builder.WebHost.ConfigureKestrel(kestrel =>
-        {
-            RankingTransport.Configure(kestrel);
-            RankingTransport.Listen(kestrel, System.Net.IPAddress.Loopback, port);
-        });
-        builder.Services.AddRoutingCore();
-        RankingTransport.AddTo(builder.Services);
-        builder.Services.AddGrpc();
-        builder.Services.AddSingleton<RankingMetrics>();
-        builder.Services.AddSingleton(new AdmissionGate(Environment.ProcessorCount, new RankingLimits().MaxQueueMs));
-        builder.Services.AddSingleton<NoopRanking>();
-        var app = builder.Build();
-        app.UseMiddleware<EarlyRefusal>();
-        app.UseRouting();
-        app.MapGrpcService<NoopRanking>();
-        return app;
+        var gate = new AdmissionGate(Environment.ProcessorCount, new RankingLimits().MaxQueueMs);
+        return LoopbackServer.Build(port, gate, new RankingMetrics(), _ => new NoopRanking(gate));
     }
 
     private sealed class NoopRanking(AdmissionGate gate) : RankingEndpoint

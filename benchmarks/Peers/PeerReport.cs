@@ -53,6 +53,10 @@ internal sealed class PeerReport(IReadOnlyList<PeerSamples> samples)
     /// <summary>Failed requests over all samples.</summary>
     public long Failures => samples.Sum(s => s.All.Sum(a => a.Failures));
 
+    /// <summary>Failed requests of each peer that had any.</summary>
+    public IEnumerable<(string Peer, long Failures)> FailuresByPeer => samples.GroupBy(s => s.Peer, StringComparer.Ordinal)
+        .Select(g => (g.Key, g.Sum(s => s.All.Sum(a => a.Failures)))).Where(p => p.Item2 > 0);
+
     /// <summary>Samples that something else than peer and generator disturbed, of all.</summary>
     public (int Noisy, int All) Noise => (samples.Sum(s => s.All.Count(a => a.OtherCpu > LoadGenerator.NoiseCores)), samples.Sum(s => s.All.Count()));
 

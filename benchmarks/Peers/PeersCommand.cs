@@ -43,8 +43,7 @@ internal static class PeersCommand
                     isQuick ? 2 : parsed.GetValue(rounds),
                     isQuick ? new(0.25, 0.9, Retries: 0) : new(0.4, parsed.GetValue(seconds), parsed.GetValue(retries)));
                 Require(options);
-                await RunAsync(PeerSources.Find(parsed.GetValue(peers)), options, parsed.GetValue(report), parsed.GetValue(markdown), stop);
-                return 0;
+                return await RunAsync(PeerSources.Find(parsed.GetValue(peers)), options, parsed.GetValue(report), parsed.GetValue(markdown), stop) ? 0 : 1;
             }
             catch (Exception e) when (e is PeersException or IOException or UnauthorizedAccessException)
             {
@@ -60,7 +59,8 @@ internal static class PeersCommand
         return command;
     }
 
-    private static async Task RunAsync(PeerSources sources, PeerRunOptions options, FileInfo? report, FileInfo? markdown, CancellationToken stop)
+    /// <returns>False when requests failed: what was measured is not what was asked.</returns>
+    private static async Task<bool> RunAsync(PeerSources sources, PeerRunOptions options, FileInfo? report, FileInfo? markdown, CancellationToken stop)
     {
         var started = Stopwatch.GetTimestamp();
         Console.WriteLine($"Peers from {sources.Folder}");
@@ -89,6 +89,9 @@ internal static class PeersCommand
             await File.WriteAllTextAsync(report.FullName, result.Json().ToJsonString(Indented), CancellationToken.None);
         if (markdown is not null)
             await File.WriteAllTextAsync(markdown.FullName, text, CancellationToken.None);
+        foreach (var (peer, failures) in result.FailuresByPeer)
+            Console.Error.WriteLine($"kd bench peers: {failures} requests of {peer} failed: its figures are of the rest, and of refusing");
+        return result.Failures == 0;
     }
 
     private static void Require(PeerRunOptions options)

@@ -41,6 +41,7 @@ var maxCandidates = new Option<int>("--max-candidates") { Description = "Candida
 var concurrency = new Option<int>("--concurrency") { Description = "Requests scored at a time", DefaultValueFactory = _ => limits.Concurrency };
 var maxQueueMs = new Option<double>("--max-queue-ms") { Description = "Expected wait, in milliseconds, beyond which a request is refused at once", DefaultValueFactory = _ => limits.MaxQueueMs };
 var niceness = new Option<int>("--loader-niceness") { Description = "How much loading a version gives way to requests, 0 to 19", DefaultValueFactory = _ => 10 };
+var rehearsalSeconds = new Option<double>("--rehearsal-seconds") { Description = "Longest time the server sends its first version sample requests before it serves, so that its code is compiled when clients come; 0: none", DefaultValueFactory = _ => 3 };
 var catalog = new Option<string?>("--catalog") { Description = "Folder of the item catalog's snapshots; requests may then send item ids instead of features; left out: no catalog" };
 var items = new Option<string?>("--items") { Description = "With --catalog: bulk file of items (.jsonl, or delimited protobuf), read at the start and whenever it is replaced" };
 var catalogVectors = new Option<ItemVectorFormat>("--catalog-vectors") { Description = "With --catalog: what item vectors are kept as, float32 or bfloat16 (half the memory)", DefaultValueFactory = _ => ItemVectorFormat.Float32 };
@@ -63,7 +64,7 @@ var maxFidelityDrop = new Option<double?>("--max-fidelity-drop") { Description =
 
 var command = new RootCommand("Ranks candidates with the newest good version of a student model, over gRPC.")
 {
-    repository, model, address, port, httpPort, redis, device, cudaLanes, cudaGraphs, engine, batchUs, batchCandidates, batchForced, status, maxCandidates, concurrency, maxQueueMs, niceness,
+    repository, model, address, port, httpPort, redis, device, cudaLanes, cudaGraphs, engine, batchUs, batchCandidates, batchForced, status, maxCandidates, concurrency, maxQueueMs, niceness, rehearsalSeconds,
     catalog, items, catalogVectors, catalogWaitMs, catalogMaxItems,
     controlPort, controlAddress, controlToken, state, trustedKeys, transfer,
     maxChurn, canaryShare, canarySeconds, shadowShare, probationSeconds, maxFailureShare, maxFidelityDrop,
@@ -86,6 +87,7 @@ command.SetAction((arguments, _) => ServeAsync(new()
     BatchForced = arguments.GetValue(batchForced),
     StatusFile = arguments.GetValue(status),
     LoaderNiceness = arguments.GetValue(niceness),
+    RehearsalLimit = TimeSpan.FromSeconds(arguments.GetValue(rehearsalSeconds)),
     Catalog = arguments.GetValue(catalog) is not { } folder ? null : new()
     {
         Folder = folder,

@@ -5,6 +5,7 @@ using KdServing.Serving.Control;
 using KdServing.Serving.Health;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
+using KdServing.Serving.Readiness;
 using KdServing.Serving.Reflection;
 using KdServing.Serving.Shedding;
 using KdServing.Serving.Status;
@@ -219,9 +220,11 @@ public sealed class ServingHost : IAsyncDisposable
             options.Rollout, thread, p.GetRequiredService<ShadowScoring>(), TimeProvider.System, p.GetRequiredService<ILogger<Rollout>>()));
         services.AddSingleton(p => new VersionShelf(options.Model, repository, kept,
             options.Transfer ? new(redis!.GetDatabase(), options.Model, new()) : null, p.GetRequiredService<ILogger<VersionShelf>>()));
+        services.AddSingleton(p => new Rehearsal(p.GetRequiredService<RankingModel>(), options.Limits, thread, options.RehearsalLimit,
+            p.GetRequiredService<ILogger<Rehearsal>>()));
         services.AddSingleton(p => new ModelSource(options.Model, p.GetRequiredService<VersionShelf>(), p.GetRequiredService<ServableLoader>(), thread,
             p.GetRequiredService<ServableSlot>(), p.GetRequiredService<Rollout>(), options.Rollout, p.GetRequiredService<SwapLedger>(), Feed(p),
-            p.GetService<CatalogFeed>(), options.LookInterval, p.GetRequiredService<ILogger<ModelSource>>()));
+            p.GetService<CatalogFeed>(), options.RehearsalLimit > TimeSpan.Zero ? p.GetRequiredService<Rehearsal>() : null, options.LookInterval, p.GetRequiredService<ILogger<ModelSource>>()));
         services.AddHostedService(p => p.GetRequiredService<Rollout>());
         services.AddHostedService(p => p.GetRequiredService<ShadowScoring>());
         if (redis is not null)

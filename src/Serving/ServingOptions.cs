@@ -58,6 +58,9 @@ public sealed record ServingOptions
     /// <summary>Time after which a version is warm enough.</summary>
     public TimeSpan WarmUpLimit { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>Longest time the server rehearses its first version before that serves; zero: it does not.</summary>
+    public TimeSpan RehearsalLimit { get; init; }
+
     /// <summary>Time requests in flight have to finish when the server stops.</summary>
     public TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(20);
 
@@ -103,6 +106,8 @@ public sealed record ServingOptions
         if (!System.Net.IPAddress.TryParse(Address, out _))
             throw new ContractException("--address", "must be an IP address, e.g. 127.0.0.1 or 0.0.0.0");
         RequireRange(LoaderNiceness, 0, 19, "--loader-niceness");
+        if (!(RehearsalLimit >= TimeSpan.Zero))
+            throw new ContractException("--rehearsal-seconds", "must be 0 or more");
         RequireRange(Limits.MaxCandidates, 1, 1_000_000, "--max-candidates");
         RequireRange(Limits.Concurrency, 1, 1024, "--concurrency");
         RequireRange(DeviceOptions.Lanes, 1, 16, "--cuda-lanes");

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using KdServing.Contracts;
 using KdServing.Serving.Catalog;
+using KdServing.Serving.Readiness;
 using KdServing.Serving.Status;
 
 namespace KdServing.Serving.Models;
@@ -27,6 +28,7 @@ public sealed class ModelSource : BackgroundService
     private readonly SwapLedger ledger;
     private readonly AnnouncementFeed? announcements;
     private readonly CatalogFeed? catalog;
+    private readonly Rehearsal? rehearsal;
     private readonly TimeSpan interval;
     private readonly ILogger<ModelSource> log;
     private readonly ConcurrentDictionary<long, long> retryAt = [];
@@ -36,9 +38,10 @@ public sealed class ModelSource : BackgroundService
 
     /// <param name="announcements">Null: the folder is all there is.</param>
     /// <param name="catalog">Gives each version its item vectors before it serves; null: no item catalog.</param>
+    /// <param name="rehearsal">Warms the process up with the first version before that serves; null: its first clients do.</param>
     /// <param name="interval">Time between two looks for a new version.</param>
-    public ModelSource(string model, VersionShelf shelf, ServableLoader loader, NicedThread thread, ServableSlot slot, Rollout rollout,
-        RolloutPolicy policy, SwapLedger ledger, AnnouncementFeed? announcements, CatalogFeed? catalog, TimeSpan interval, ILogger<ModelSource> log)
+    internal ModelSource(string model, VersionShelf shelf, ServableLoader loader, NicedThread thread, ServableSlot slot, Rollout rollout,
+        RolloutPolicy policy, SwapLedger ledger, AnnouncementFeed? announcements, CatalogFeed? catalog, Rehearsal? rehearsal, TimeSpan interval, ILogger<ModelSource> log)
     {
         this.model = model;
         this.shelf = shelf;
@@ -50,6 +53,7 @@ public sealed class ModelSource : BackgroundService
         this.ledger = ledger;
         this.announcements = announcements;
         this.catalog = catalog;
+        this.rehearsal = rehearsal;
         this.interval = interval;
         this.log = log;
     }
@@ -156,6 +160,8 @@ public sealed class ModelSource : BackgroundService
         {
             next = await thread.RunAsync(() => Prepare(version, current, entry));
             await GiveVectorsAsync(next, entry, stopping);
+            if (current is null && rehearsal is not null)
+                await RehearseAsync(rehearsal, next, stopping);
         }
         catch (VersionRefusedException e)
         {
@@ -224,6 +230,21 @@ public sealed class ModelSource : BackgroundService
         catch
         {
             // The catalog's thread may just be encoding with it.
+            await next.RetireAsync();
+            next.Dispose();
+            throw;
+        }
+    }
+
+    private static async Task RehearseAsync(Rehearsal rehearsal, Servable next, CancellationToken stopping)
+    {
+        try
+        {
+            await rehearsal.RunAsync(next, stopping);
+        }
+        catch (OperationCanceledException)
+        {
+            // The server stops, and nobody will own the version.
             await next.RetireAsync();
             next.Dispose();
             throw;

@@ -40,6 +40,14 @@ public sealed class VersionHealth(VersionManifest manifest)
         set => Volatile.Write(ref ageSeconds, value ?? double.NaN);
     }
 
+    /// <summary>Forgets what it has answered so far: to nobody.</summary>
+    internal void Restart()
+    {
+        Volatile.Write(ref answered, 0);
+        Volatile.Write(ref failed, 0);
+        Volatile.Write(ref firstReplyMs, 0);
+    }
+
     public void CountAnswer()
     {
         Interlocked.Increment(ref answered);

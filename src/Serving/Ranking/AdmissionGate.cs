@@ -39,18 +39,6 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
         }
     }
 
-    /// <summary>True while the line is more than half as long in time as it may be.</summary>
-    public bool IsCrowded
-    {
-        get
-        {
-            if (Volatile.Read(ref running) < concurrency)
-                return false;
-            lock (gate)
-                return line.Count * intervalMs > maxQueueMs / 2;
-        }
-    }
-
     /// <summary>True while a request that is here now would be refused.</summary>
     /// <param name="expectedMs">How long it would wait.</param>
     public bool IsFull(out double expectedMs)

@@ -68,8 +68,8 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
             long? entered = null;
             try
             {
-                // Refusing may wait when there is more to refuse than to answer.
-                if (!gate.IsCrowded)
+                // A longer line is there for throughput: every switch costs all who stand in it.
+                if (gate.Waiting <= limits.Concurrency)
                     CoreSharing.LetOthersIn();
                 budget.ThrowIfSpent();
                 entered = Stopwatch.GetTimestamp();
