@@ -33,6 +33,7 @@ internal sealed class Rehearsal(RankingModel model, RankingLimits limits, NicedT
 
     /// <summary>Returns when this process is warm, or the limit is reached; nothing is under way then.</summary>
     /// <param name="servable">Serves nobody yet.</param>
+    /// <exception cref="OperationCanceledException">The server stops.</exception>
     public async Task RunAsync(Servable servable, CancellationToken stopping)
     {
         var requests = SampleRequests.Of(servable, limits.MaxCandidates);
@@ -70,9 +71,10 @@ internal sealed class Rehearsal(RankingModel model, RankingLimits limits, NicedT
                 }
             }
         }
-        // The version has passed its checks, and clients can do without a rehearsal.
-        catch (Exception e) when (e is not OperationCanceledException)
+        catch (Exception e)
         {
+            stopping.ThrowIfCancellationRequested();
+            // The version has passed its checks, and clients can do without a rehearsal.
             log.RehearsalFailed(e, servable.Version);
         }
         servable.Health.Restart();
