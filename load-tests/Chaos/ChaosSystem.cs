@@ -113,6 +113,8 @@ internal sealed class ChaosSystem : IAsyncDisposable
     [
         "dotnet", Installation.Serving, "--repository", Repository, "--model", student.Model, "--redis", Address(ServingLink.Port),
         "--port", Text(servingPort), "--http-port", Text(statusPort),
+        // It is killed and started over and over beside a Distiller: how fast its first replies are is not what a drill looks at.
+        "--rehearsal-seconds", "0",
     ]));
 
     /// <summary>A connection past the proxies, for the harness's own accounts.</summary>
