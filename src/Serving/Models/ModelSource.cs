@@ -159,9 +159,7 @@ public sealed class ModelSource : BackgroundService
         try
         {
             next = await thread.RunAsync(() => Prepare(version, current, entry));
-            await GiveVectorsAsync(next, entry, stopping);
-            if (current is null && rehearsal is not null)
-                await RehearseAsync(rehearsal, next, stopping);
+            await MakeReadyAsync(next, isFirst: current is null, entry, stopping);
         }
         catch (VersionRefusedException e)
         {
@@ -216,16 +214,14 @@ public sealed class ModelSource : BackgroundService
         }
     }
 
-    private async Task GiveVectorsAsync(Servable next, long entry, CancellationToken stopping)
+    private async Task MakeReadyAsync(Servable next, bool isFirst, long entry, CancellationToken stopping)
     {
-        if (catalog is null)
-            return;
-        var started = Stopwatch.GetTimestamp();
         try
         {
-            await catalog.PrepareAsync(next, stopping);
-            var vectorsMs = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
-            ledger.Update(entry, e => e with { VectorsMs = vectorsMs });
+            if (catalog is not null)
+                await GiveVectorsAsync(catalog, next, entry, stopping);
+            if (isFirst && rehearsal is not null)
+                await rehearsal.RunAsync(next, stopping);
         }
         catch
         {
@@ -236,19 +232,12 @@ public sealed class ModelSource : BackgroundService
         }
     }
 
-    private static async Task RehearseAsync(Rehearsal rehearsal, Servable next, CancellationToken stopping)
+    private async Task GiveVectorsAsync(CatalogFeed items, Servable next, long entry, CancellationToken stopping)
     {
-        try
-        {
-            await rehearsal.RunAsync(next, stopping);
-        }
-        catch (OperationCanceledException)
-        {
-            // The server stops, and nobody will own the version.
-            await next.RetireAsync();
-            next.Dispose();
-            throw;
-        }
+        var started = Stopwatch.GetTimestamp();
+        await items.PrepareAsync(next, stopping);
+        var vectorsMs = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+        ledger.Update(entry, e => e with { VectorsMs = vectorsMs });
     }
 
     // Signed manifests stay valid for ever: without this, whoever can write to the repository could bring back an old version.

@@ -9,7 +9,7 @@ namespace KdServing.Serving.Readiness;
 /// <summary>Requests to rehearse with: the trainer's, with as many candidates as clients ask for, and in each of the forms of a reply.</summary>
 internal static class SampleRequests
 {
-    // Large enough to come in several pieces, which is read otherwise than one.
+    // As many as one request of a recommender often has.
     private const int Candidates = 500;
     private const int TopK = 10;
 
