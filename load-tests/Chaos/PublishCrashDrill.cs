@@ -162,7 +162,7 @@ internal static class PublishCrashDrill
         private IEnumerable<string> Paths()
         {
             var files = Directory.GetFiles(prepared.Folder(model, 1)).Select(Path.GetFileName).ToArray();
-            string[] folders = [Published.ToString(CultureInfo.InvariantCulture), $".staging-{Published}", "1", ".staging-removed-1", "2"];
+            string[] folders = [Published.ToString(CultureInfo.InvariantCulture), $".staging-{Published}", $".removed-.staging-{Published}", "1", ".removed-1", "2"];
             return [repository.Root, Model, .. folders.SelectMany(f => (string[])[Path.Combine(Model, f), .. files.Select(n => Path.Combine(Model, f, n!))])];
         }
     }

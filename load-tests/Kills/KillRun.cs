@@ -66,7 +66,7 @@ internal sealed class KillRun(IConnectionMultiplexer connection, string endpoint
               "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "{{KillRecords.Teacher}}/click" } ] }
             """);
         var student = StudentConfig.Parse("""{ "family": "mlp", "first_layer": 16, "hidden": [8] }""");
-        using var loop = new DistillationLoop(KillRecords.Schema, student, config,
+        await using var loop = new DistillationLoop(KillRecords.Schema, student, config,
             new(endpoint, Path.Combine(home, "repository"), Path.Combine(home, "state"), Path.Combine(home, "status.json"), null, death is null ? 0.5 : 5)
             {
                 AtStep = death is null ? null : death.At,
@@ -80,11 +80,6 @@ internal sealed class KillRun(IConnectionMultiplexer connection, string endpoint
         {
             byStep[death!.Step!] = byStep.GetValueOrDefault(death.Step!) + 1;
             return true;
-        }
-        finally
-        {
-            // What runs beside dies at its next step.
-            await loop.QuietAsync().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

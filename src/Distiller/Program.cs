@@ -69,9 +69,9 @@ async Task<int> RunAsync(ParseResult arguments, CancellationToken stop)
         RequireFolder(options.RepositoryFolder, "--repository");
         RequireFolder(options.StateFolder, "--state");
         using var connection = Connect(options.Redis);
-        using var loop = new DistillationLoop(features, shape, settings, options, connection.GetDatabase());
         try
         {
+            await using var loop = new DistillationLoop(features, shape, settings, options, connection.GetDatabase());
             await loop.RunAsync(stop);
         }
         finally

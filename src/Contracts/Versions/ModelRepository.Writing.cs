@@ -120,12 +120,9 @@ public sealed partial class ModelRepository
     /// <returns>True when it is gone from sight.</returns>
     public bool Remove(string model, long version)
     {
-        var folder = Folder(model, version);
-        var hidden = Path.Combine(Path.GetDirectoryName(folder)!, $"{StagingPrefix}removed-{Path.GetFileName(folder)}");
         try
         {
-            Directory.Move(folder, hidden);
-            Directory.Delete(hidden, recursive: true);
+            WholeFolder.Remove(Folder(model, version));
             return true;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -139,8 +136,7 @@ public sealed partial class ModelRepository
         var final = Folder(model, version);
         var parent = Path.GetDirectoryName(final)!;
         Directory.CreateDirectory(parent);
-        foreach (var stale in Directory.EnumerateDirectories(parent, StagingPrefix + "*"))
-            Directory.Delete(stale, recursive: true);
+        WholeFolder.Sweep(parent, StagingPrefix);
         if (Directory.Exists(final))
             throw new IOException($"version {version} of {model} is already published");
         var staging = Path.Combine(parent, StagingPrefix + version.ToString(CultureInfo.InvariantCulture) + StagingMark);

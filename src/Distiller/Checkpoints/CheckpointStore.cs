@@ -38,13 +38,14 @@ public sealed class CheckpointStore(string folder, int keep, Action<string>? atS
     /// <param name="lineageBytes">Older checkpoints are kept up to so many bytes beside those that must be, for replays.</param>
     /// <returns>The checkpoint's number.</returns>
     /// <exception cref="IOException">The disk refused; the checkpoints before are untouched.</exception>
+    /// <exception cref="StaleEpochException">A checkpoint of a newer epoch is there; nothing was added.</exception>
     public long Save(IReadOnlyDictionary<string, Action<Stream>> files, Func<IReadOnlyDictionary<string, VersionFile>, CheckpointManifest> describe,
         long lineageBytes = 0)
     {
         Directory.CreateDirectory(Folder);
-        foreach (var stale in Directory.EnumerateDirectories(Folder, StagingPrefix + "*"))
-            Directory.Delete(stale, recursive: true);
-        var number = Numbers().LastOrDefault() + 1;
+        WholeFolder.Sweep(Folder, StagingPrefix);
+        // A number is given once: whoever looked at a checkpoint before it was put aside must not meet another in its place.
+        var number = Math.Max(Numbers().LastOrDefault(), Numbers(DamagedPrefix).LastOrDefault()) + 1;
         var staging = Path.Combine(Folder, $"{StagingPrefix}{number}-{mark}");
         Directory.CreateDirectory(staging);
         try
@@ -55,17 +56,21 @@ public sealed class CheckpointStore(string folder, int keep, Action<string>? atS
                 written[name] = WriteHashed(Path.Combine(staging, name), write);
                 atStep?.Invoke("checkpoint file");
             }
-            var json = JsonSerializer.SerializeToUtf8Bytes(describe(written), ContractJson.Options);
+            var manifest = describe(written);
+            var json = JsonSerializer.SerializeToUtf8Bytes(manifest, ContractJson.Options);
             DurableFile.Write(Path.Combine(staging, CheckpointManifest.FileName), s => s.Write(json));
             DurableFile.FlushFolder(staging);
             atStep?.Invoke("checkpoint staged");
+            if (Newest is { } newest && newest.Epoch > manifest.Epoch)
+                throw new StaleEpochException($"a checkpoint of epoch {manifest.Epoch} is not added to one of epoch {newest.Epoch}: another Distiller has taken the model");
             Directory.Move(staging, PathOf(number));
             atStep?.Invoke("checkpoint renamed");
             DurableFile.FlushFolder(Folder);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch
         {
-            Directory.Delete(staging, recursive: true);
+            if (Directory.Exists(staging))
+                Directory.Delete(staging, recursive: true);
             throw;
         }
         RemoveOld(lineageBytes);
@@ -77,8 +82,11 @@ public sealed class CheckpointStore(string folder, int keep, Action<string>? atS
     public IEnumerable<StoredCheckpoint> Whole(Action<string> report)
     {
         var verified = new Dictionary<long, CheckpointManifest>();
-        foreach (var number in Numbers().OrderDescending())
+        var examined = new HashSet<long>();
+        // Looked up anew each time: an owner of before that still writes may add one and remove others.
+        while (Numbers().LastOrDefault(n => !examined.Contains(n)) is > 0 and var number)
         {
+            examined.Add(number);
             StoredCheckpoint? found = null;
             try
             {
@@ -105,14 +113,20 @@ public sealed class CheckpointStore(string folder, int keep, Action<string>? atS
     }
 
     /// <summary>Puts checkpoints newer than one aside: training goes on from that one, theirs is a history that did not happen.</summary>
-    public void SetAsideAfter(long number)
+    /// <param name="epoch">Of the owner that goes on; what a successor of it wrote stays.</param>
+    public void SetAsideAfter(long number, long epoch)
     {
-        foreach (var newer in Numbers().Where(n => n > number))
+        foreach (var newer in Numbers().Where(n => n > number && !(TryManifest(n)?.Epoch > epoch)))
         {
             var aside = Path.Combine(Folder, DamagedPrefix + Path.GetFileName(PathOf(newer)));
-            if (Directory.Exists(aside))
-                Directory.Delete(aside, recursive: true);
-            Directory.Move(PathOf(newer), aside);
+            try
+            {
+                Directory.Move(PathOf(newer), aside);
+            }
+            catch (DirectoryNotFoundException)
+            {
+                // An owner that recovers beside this one was first.
+            }
         }
     }
 
@@ -134,8 +148,9 @@ public sealed class CheckpointStore(string folder, int keep, Action<string>? atS
     {
         var numbers = Numbers();
         var needed = new HashSet<long>();
-        foreach (var kept in numbers.TakeLast(keep))
-            AddChain(kept);
+        // What one that can not be read rests on is not known.
+        if (!numbers.TakeLast(keep).All(AddChain))
+            return;
         // Whole chains from the newest back, as long as the allowance lasts: a replay begins at a full one.
         var bytes = 0L;
         foreach (var number in numbers.Where(n => !needed.Contains(n)).OrderDescending().ToList())
@@ -146,14 +161,19 @@ public sealed class CheckpointStore(string folder, int keep, Action<string>? atS
             AddChain(number);
         }
         foreach (var old in numbers.Where(n => !needed.Contains(n)))
-            Directory.Delete(PathOf(old), recursive: true);
+            WholeFolder.Remove(PathOf(old));
         foreach (var aside in Directory.EnumerateDirectories(Folder, DamagedPrefix + "*").Order().SkipLast(keep))
-            Directory.Delete(aside, recursive: true);
+            WholeFolder.Remove(aside);
 
-        void AddChain(long number)
+        bool AddChain(long number)
         {
             while (number > 0 && needed.Add(number))
-                number = TryManifest(number)?.Previous ?? 0;
+            {
+                if (TryManifest(number) is not { } manifest)
+                    return false;
+                number = manifest.Previous;
+            }
+            return true;
         }
     }
 
@@ -184,14 +204,15 @@ public sealed class CheckpointStore(string folder, int keep, Action<string>? atS
 
     private string PathOf(long number) => Path.Combine(Folder, number.ToString("D10", CultureInfo.InvariantCulture));
 
-    private List<long> Numbers()
+    // Ascending.
+    private List<long> Numbers(string prefix = "")
     {
         var numbers = new List<long>();
         if (!Directory.Exists(Folder))
             return numbers;
-        foreach (var path in Directory.EnumerateDirectories(Folder))
+        foreach (var path in Directory.EnumerateDirectories(Folder, prefix + "*"))
         {
-            if (long.TryParse(Path.GetFileName(path), NumberStyles.None, CultureInfo.InvariantCulture, out var number))
+            if (long.TryParse(Path.GetFileName(path).AsSpan(prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var number))
                 numbers.Add(number);
         }
         numbers.Sort();

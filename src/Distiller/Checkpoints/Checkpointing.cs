@@ -81,11 +81,16 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
     }
 
     /// <summary>Writes, at once, that a history begins with the weights of the seed. A disk that refuses is reported and no more.</summary>
+    /// <exception cref="OwnershipLostException">Another Distiller has taken the model, and written checkpoints.</exception>
     public void SaveInitial(Trainer trainer, Journal journal, long epoch)
     {
         try
         {
             store.Save(new Dictionary<string, Action<Stream>>(), files => Describe(trainer, journal, epoch, CheckpointKind.Initial) with { Files = files });
+        }
+        catch (StaleEpochException e)
+        {
+            throw new OwnershipLostException(e.Message);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -94,6 +99,7 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
     }
 
     /// <summary>The checkpoint that became durable since the last call; null when none did.</summary>
+    /// <exception cref="OwnershipLostException">Another Distiller has taken the model, and written checkpoints.</exception>
     public Saved? TakeSaved()
     {
         if (saving is not { IsCompleted: true })
@@ -151,7 +157,8 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
     }
 
     /// <summary>Training goes on from a checkpoint; those newer than it are put aside.</summary>
-    public void Continue(StoredCheckpoint found) => store.SetAsideAfter(found.Number);
+    /// <param name="epoch">Of the owner that goes on.</param>
+    public void Continue(StoredCheckpoint found, long epoch) => store.SetAsideAfter(found.Number, epoch);
 
     private static void RestoreRecords(string path, Trainer trainer)
     {
@@ -209,6 +216,10 @@ public sealed class Checkpointing(CheckpointStore store, CheckpointConfig config
             }, config.LineageMb << 20);
             sinceFull = manifest.Kind == CheckpointKind.Full ? 1 : sinceFull + 1;
             return saved with { WeightsSha256 = weights };
+        }
+        catch (StaleEpochException e)
+        {
+            throw new OwnershipLostException(e.Message);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

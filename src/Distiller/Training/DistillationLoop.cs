@@ -11,7 +11,7 @@ namespace KdServing.Distiller.Training;
 /// the journal before it takes effect: which entries are a batch, when a version is drafted, how that ended, which version is live.
 /// The clock says only when to decide. After a crash <see cref="Recovery"/> takes the same decisions again.
 /// </remarks>
-public sealed class DistillationLoop : IDisposable
+public sealed class DistillationLoop : IAsyncDisposable
 {
     // Versions long gone from every repository.
     private const int FidelitiesKept = 1000;
@@ -117,12 +117,13 @@ public sealed class DistillationLoop : IDisposable
         await StopAsync();
     }
 
-    /// <summary>
-    /// Waits for what still runs beside a loop that ended by an exception: its folders are its own until then. Throws what that ended with.
-    /// </summary>
-    public Task QuietAsync() => Task.WhenAll(publisher.FinishAsync(), checkpointing.FinishAsync());
-
-    public void Dispose() => trainer.Dispose();
+    /// <summary>Waits for the version and the checkpoint that a loop ended by an exception has left in the making: they read the tables that are freed then, and write into its folders.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await publisher.DisposeAsync();
+        await checkpointing.FinishAsync().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        trainer.Dispose();
+    }
 
     private async Task LearnAsync(IReadOnlyList<SourcedEntry> entries, CancellationToken stop)
     {

@@ -30,7 +30,7 @@ public sealed class Recovery(Trainer trainer, Checkpointing checkpointing, Journ
             }
             if (refused.Count > 0)
                 DistillerLog.Error($"continuing from the older checkpoint {found.Path}; what came after it is learned again from the streams");
-            checkpointing.Continue(found);
+            checkpointing.Continue(found, owner.Epoch);
             await ContinueAsync(found, tail, stop);
             return;
         }

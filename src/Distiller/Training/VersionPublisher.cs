@@ -14,10 +14,11 @@ namespace KdServing.Distiller.Training;
 /// <param name="clock">Tells how old the version in service is.</param>
 /// <param name="atStep">Told before each step that a crash could fall between; null in production.</param>
 public sealed class VersionPublisher(FeatureSchema schema, string model, GatePolicy policy, ModelRepository repository, PublishedWeights weights,
-    Journal journal, ModelOwner owner, LogitStream stream, VersionTransfer? transfer, TimeProvider clock, Action<string>? atStep = null)
+    Journal journal, ModelOwner owner, LogitStream stream, VersionTransfer? transfer, TimeProvider clock, Action<string>? atStep = null) : IAsyncDisposable
 {
     private const int GateChunkRecords = 64;
 
+    private readonly CancellationTokenSource ended = new();
     private Task<Result>? running;
     private bool isReplay;
     private (long Version, long At) published;
@@ -71,6 +72,14 @@ public sealed class VersionPublisher(FeatureSchema schema, string model, GatePol
         return result;
     }
 
+    /// <summary>Waits for the refresh in progress, which waits for Redis no more. What it ended with is nobody's any more.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await ended.CancelAsync();
+        await FinishAsync().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        ended.Dispose();
+    }
+
     // The wall clock may be set meanwhile; it counts only for a version of before this process.
     private double AgeSeconds(long version, long byDatesMs) =>
         version == published.Version ? clock.GetElapsedTime(published.At).TotalSeconds : byDatesMs / 1000.0;
@@ -102,7 +111,8 @@ public sealed class VersionPublisher(FeatureSchema schema, string model, GatePol
         {
             try
             {
-                await stream.InsistAsync(() => journal.AnnounceAsync(plan.Version), stop);
+                using var until = CancellationTokenSource.CreateLinkedTokenSource(stop, ended.Token);
+                await stream.InsistAsync(() => journal.AnnounceAsync(plan.Version), until.Token);
             }
             catch (OperationCanceledException)
             {

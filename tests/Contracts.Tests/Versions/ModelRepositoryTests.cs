@@ -63,6 +63,23 @@ public sealed class ModelRepositoryTests : IDisposable
         Assert.Equal("the successor's"u8.ToArray(), repository.ReadVerified(repository.Manifest("news", 1), "head.onnx"));
     }
 
+    // Each sweeps up what a killed publisher may have left: of one that is alive it takes all or nothing.
+    [Fact]
+    public void A_publisher_that_is_swept_up_publishes_nothing_in_part()
+    {
+        var (sleeper, successor) = (new ModelRepository(folder.Path) { StagingMark = "-a" }, new ModelRepository(folder.Path) { StagingMark = "-b" });
+
+        Assert.ThrowsAny<IOException>(() => successor.Publish("news", 2,
+            staging => File.WriteAllText(Path.Combine(staging, "head.onnx"), "graph"),
+            files =>
+            {
+                sleeper.Publish("news", 1, _ => { }, none => SampleManifest.Base(1, none));
+                return SampleManifest.Base(2, files);
+            }));
+
+        Assert.Equal(["1"], Directory.EnumerateFileSystemEntries(folder["news"]).Select(Path.GetFileName));
+    }
+
     [Theory]
     [InlineData(Step.BeforeWriting)]
     [InlineData(Step.AfterOneFile)]

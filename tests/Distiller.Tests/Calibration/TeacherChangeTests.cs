@@ -95,17 +95,10 @@ public sealed class TeacherChangeTests(RedisServer redis) : IClassFixture<RedisS
 
     private async Task<JsonElement> RunAsync(string home, bool enabled)
     {
-        using var loop = new DistillationLoop(Impressions.Schema, StudentConfig.Parse(Student), Config(enabled),
+        await using var loop = new DistillationLoop(Impressions.Schema, StudentConfig.Parse(Student), Config(enabled),
             new(redis.Endpoint, Path.Combine(home, "repository"), Path.Combine(home, "state"), Path.Combine(home, "status.json"), null, 0.7), redis.Database);
         Directory.CreateDirectory(home);
-        try
-        {
-            await Task.Run(() => loop.RunAsync(CancellationToken.None), CancellationToken.None);
-        }
-        finally
-        {
-            await loop.QuietAsync().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
+        await Task.Run(() => loop.RunAsync(CancellationToken.None), CancellationToken.None);
         return JsonDocument.Parse(File.ReadAllBytes(Path.Combine(home, "status.json"))).RootElement;
     }
 

@@ -1,3 +1,4 @@
+using KdServing.Contracts;
 using KdServing.Distiller.Checkpoints;
 
 namespace KdServing.Distiller.Tests.Checkpoints;
@@ -105,14 +106,121 @@ public sealed class CheckpointStoreTests : IDisposable
         Assert.Equal(1, Assert.Single(store.Whole(reports.Add)).Manifest.Batches);
         Assert.Equal(2, reports.Count);
 
-        store.SetAsideAfter(1);
+        store.SetAsideAfter(1, epoch: 2);
         Assert.Single(store.Whole(reports.Add));
         Assert.Equal(2, reports.Count);
     }
 
-    private static void Save(CheckpointStore store, int mark, long previous = 0) => store.Save(
+    // An owner that slept past its lease sweeps up what a crash left, just as its successor writes.
+    [Fact]
+    public void A_sweep_takes_a_checkpoint_in_the_making_whole_or_not_at_all()
+    {
+        var (sleeper, successor) = (new CheckpointStore(folder.Path, keep: 3), new CheckpointStore(folder.Path, keep: 3));
+        Save(sleeper, 1);
+
+        Assert.ThrowsAny<IOException>(() => successor.Save(
+            new Dictionary<string, Action<Stream>> { ["a.bin"] = s => s.Write([1]), ["b.bin"] = s => s.Write([2]) },
+            files =>
+            {
+                Save(sleeper, 2);
+                return Manifest(3) with { Files = files };
+            }));
+        Save(successor, 4);
+
+        Assert.Equal([4, 2, 1], successor.Whole(reports.Add).Select(c => c.Manifest.Batches));
+        Assert.Empty(reports);
+    }
+
+    [Fact]
+    public void One_that_is_swept_while_it_is_removed_is_gone()
+    {
+        var store = new CheckpointStore(folder.Path, keep: 3);
+        var staging = Directory.CreateDirectory(Path.Combine(folder.Path, ".staging-7-other"));
+        File.WriteAllText(Path.Combine(staging.FullName, "a.bin"), "half");
+        Directory.CreateDirectory(Path.Combine(folder.Path, ".removed-.staging-7-other"));
+
+        Save(store, 1);
+
+        Assert.Equal(["0000000001"], Directory.GetDirectories(folder.Path).Select(p => Path.GetFileName(p)!));
+    }
+
+    [Fact]
+    public void An_owner_that_was_succeeded_adds_nothing()
+    {
+        var (sleeper, successor) = (new CheckpointStore(folder.Path, keep: 3), new CheckpointStore(folder.Path, keep: 3));
+        Save(sleeper, 1);
+        Save(successor, 2, epoch: 2);
+
+        Assert.Throws<StaleEpochException>(() => Save(sleeper, 3));
+
+        Assert.Equal([2, 1], successor.Whole(reports.Add).Select(c => c.Manifest.Batches));
+        Assert.Equal(2, Directory.GetDirectories(folder.Path).Length);
+    }
+
+    // It slept in its recovery, between choosing checkpoint 1 and putting aside what is newer.
+    [Fact]
+    public void An_owner_that_was_succeeded_puts_nothing_of_its_successor_aside()
+    {
+        var (sleeper, successor) = (new CheckpointStore(folder.Path, keep: 3), new CheckpointStore(folder.Path, keep: 3));
+        Save(sleeper, 1);
+        Save(sleeper, 2);
+        successor.SetAsideAfter(1, epoch: 3);
+        Save(successor, 3, epoch: 3);
+
+        sleeper.SetAsideAfter(1, epoch: 2);
+
+        Assert.Equal([3, 1], successor.Whole(reports.Add).Select(c => c.Manifest.Batches));
+    }
+
+    // Whoever read the manifest of a checkpoint before it was put aside must not meet another under its number.
+    [Fact]
+    public void A_number_is_given_once()
+    {
+        var store = new CheckpointStore(folder.Path, keep: 3);
+        Save(store, 1);
+        Save(store, 2);
+        store.SetAsideAfter(1, epoch: 2);
+
+        Save(store, 3, epoch: 2);
+
+        Assert.Equal([3, 1], store.Whole(reports.Add).Select(c => c.Number));
+    }
+
+    [Fact]
+    public void One_that_comes_while_older_ones_are_looked_at_is_found()
+    {
+        var (sleeper, successor) = (new CheckpointStore(folder.Path, keep: 1), new CheckpointStore(folder.Path, keep: 1));
+        Save(sleeper, 1);
+        File.WriteAllText(Path.Combine(folder.Path, "0000000001", "a.bin"), "");
+
+        var found = successor.Whole(report =>
+        {
+            reports.Add(report);
+            Save(sleeper, 2);
+        });
+
+        Assert.Equal(2, Assert.Single(found).Manifest.Batches);
+        Assert.Single(reports);
+    }
+
+    [Fact]
+    public void While_a_kept_one_can_not_be_read_nothing_is_removed()
+    {
+        var store = new CheckpointStore(folder.Path, keep: 2);
+        Save(store, 1);
+        Save(store, 2, previous: 1);
+        File.WriteAllText(Path.Combine(folder.Path, "0000000002", CheckpointManifest.FileName), "");
+
+        Save(store, 3);
+        Assert.Equal(3, Directory.GetDirectories(folder.Path).Length);
+
+        Save(store, 4);
+        Assert.Equal(["0000000003", "0000000004"], Directory.GetDirectories(folder.Path).Select(p => Path.GetFileName(p)!).Order());
+    }
+
+    private static void Save(CheckpointStore store, int mark, long previous = 0, long epoch = 1) => store.Save(
         new Dictionary<string, Action<Stream>> { ["a.bin"] = s => s.Write(new byte[100_000]) },
-        files => Manifest(mark, previous) with { Files = files });
+        files => Manifest(mark, previous) with { Epoch = epoch, Files = files });
 
     // The number of batches serves as the mark by which a checkpoint is known.
     private static CheckpointManifest Manifest(int mark, long previous = 0) => new()
@@ -130,13 +238,13 @@ public sealed class CheckpointStoreTests : IDisposable
         Configuration = "c",
         Streams = new Dictionary<string, StreamState>
         {
-            ["k"] = new("1-0", 5, 0, 0, new Dictionary<string, Contracts.ProducerSequences.ProducerState> { ["p"] = new(3, 4, 5, [6]) }),
+            ["k"] = new("1-0", 5, 0, 0, new Dictionary<string, ProducerSequences.ProducerState> { ["p"] = new(3, 4, 5, [6]) }),
         },
         Counters = new(),
         TeacherVersions = new Dictionary<string, long>(),
         Publication = new(3, 2, 2, 9),
         LiveVersion = 0,
         FrozenVersion = 0,
-        Files = new Dictionary<string, Contracts.VersionFile>(),
+        Files = new Dictionary<string, VersionFile>(),
     };
 }

@@ -404,17 +404,9 @@ public sealed class DistillationLoopTests(RedisServer redis) : IClassFixture<Red
         FeatureSchema? schema = null, int shards = 1, bool acceptLoss = false, bool labels = false, string refresh = """{ "seconds": 0.3 }""", CancellationToken stop = default)
     {
         var config = Config(checkpointSeconds, shards, labels, refresh);
-        using var loop = new DistillationLoop(schema ?? Impressions.Schema, StudentConfig.Parse(Student), config,
+        await using var loop = new DistillationLoop(schema ?? Impressions.Schema, StudentConfig.Parse(Student), config,
             new(redis.Endpoint, repository ?? Repository, state ?? State, folder["status.json"], null, untilIdleSeconds) { AcceptLoss = acceptLoss }, redis.Database);
-        try
-        {
-            await Task.Run(() => loop.RunAsync(stop), CancellationToken.None);
-        }
-        finally
-        {
-            // The folder is removed next.
-            await loop.QuietAsync().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
+        await Task.Run(() => loop.RunAsync(stop), CancellationToken.None);
         return Status();
     }
 
