@@ -1,5 +1,6 @@
 using Grpc.Core;
 using KdServing.Contracts;
+using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
 using KdServing.Serving.Status;
 using KdServing.Serving.Transport;
@@ -23,7 +24,8 @@ internal static class NoopServer
     /// <summary>The server, not started; port 0: any free one.</summary>
     public static WebApplication Build(int port)
     {
-        var gate = new AdmissionGate(Environment.ProcessorCount, new RankingLimits().MaxQueueMs);
+        // It measures a layer: it refuses nobody, as its peers do not.
+        var gate = new AdmissionGate(Environment.ProcessorCount, maxQueueMs: double.PositiveInfinity);
         return LoopbackServer.Build(port, gate, new RankingMetrics(), _ => new NoopRanking(gate));
     }
 
@@ -31,7 +33,7 @@ internal static class NoopServer
     {
         private readonly float[] halves = [.. Enumerable.Repeat(0.5f, TeacherRecordValidation.MaxCandidates)];
 
-        public override Task<RankedReply> Rank(RankCall request, ServerCallContext context)
+        public override Task<RankedReply> RankAsync(RankCall request, CallBudget budget)
         {
             gate.Arrived();
             var reply = RankedReply.Rent();

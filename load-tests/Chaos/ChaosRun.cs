@@ -48,8 +48,7 @@ internal sealed class ChaosRun(ChaosOptions options, IEnumerable<ScheduledFault>
             Say("no more faults; what was written is learned and served");
             await stopProducing.CancelAsync();
             await producing;
-            await producer.PadAsync(() => new LogitStreamReader(own.GetDatabase(), student.Model, student.Schema).AddedAsync(), student.BatchRecords);
-            await DrainAsync(system, student, cancellation);
+            await DrainAsync(system, student, new(own.GetDatabase(), student, producer), cancellation);
             await traffic.StopAsync();
             return await AccountAsync(system, student, watch, producer, traffic, injector, own.GetDatabase(), cancellation);
         }
@@ -81,12 +80,10 @@ internal sealed class ChaosRun(ChaosOptions options, IEnumerable<ScheduledFault>
         broken.AddRange(injector.Broken);
     }
 
-    private async Task DrainAsync(ChaosSystem system, ChaosStudent student, CancellationToken cancellation)
+    private async Task DrainAsync(ChaosSystem system, ChaosStudent student, StreamEnd end, CancellationToken cancellation)
     {
         var healedMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
-        var key = (string)new StreamKeys(student.Model).Logits!;
-        var last = AppendOnlyFile.Entries(system.RedisFolder).Last(e => e.Key == key).Id.ToString();
-        if (!await CleanStop.RunAsync(system, key, last, DrainPatience, cancellation))
+        if (!await CleanStop.RunAsync(system, end.Key, end.LastAsync, DrainPatience, cancellation))
             broken.Add("the Distiller did not stop in order");
         var repository = new ModelRepository(system.Repository);
         var newest = repository.Versions(student.Model)[^1];

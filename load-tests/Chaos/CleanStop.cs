@@ -13,18 +13,19 @@ internal static class CleanStop
     /// A stop that comes while the journal is still followed, or just after a fault of Redis, ends without a checkpoint of its own. Nothing is lost by it,
     /// but the newest checkpoint is an older one, and that may well be a full one: its position tells.
     /// </remarks>
-    /// <param name="last">Id of the stream's last entry.</param>
+    /// <param name="lastAsync">Id of the stream's last entry.</param>
     /// <param name="patience">For coming to the end, and again for stopping.</param>
     /// <returns>False when it had to be killed.</returns>
     /// <exception cref="DemoException">It does not come to the end, or leaves no such checkpoint.</exception>
-    public static async Task<bool> RunAsync(ChaosSystem system, string streamKey, string last, TimeSpan patience, CancellationToken cancellation)
+    public static async Task<bool> RunAsync(ChaosSystem system, string streamKey, Func<Task<string>> lastAsync, TimeSpan patience, CancellationToken cancellation)
     {
         var inOrder = true;
         for (var attempt = 1; attempt <= Attempts; attempt++)
         {
             if (!system.IsRunning("distiller"))
                 system.StartDistiller();
-            await system.UntilAsync(() => Task.FromResult(system.Distiller.Text("position", streamKey) == last), patience,
+            var last = "";
+            await system.UntilAsync(async () => system.Distiller.Text("position", streamKey) == (last = await lastAsync()), patience,
                 "the Distiller to work through the stream", cancellation);
             inOrder &= await system.StopInOrderAsync("distiller", patience);
             var newest = UndisturbedRun.Newest(system.State).Manifest;

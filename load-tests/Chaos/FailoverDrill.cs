@@ -49,7 +49,8 @@ internal static class FailoverDrill
             await LearnsAsync(system, pair, student, cancellation);
             await stopProducing.CancelAsync();
             await producing;
-            await CleanStop.RunAsync(system, Key(student), await ToTheEndAsync(system, pair, student, producer, cancellation), Patience, cancellation);
+            var last = await ToTheEndAsync(system, pair, student, producer, cancellation);
+            await CleanStop.RunAsync(system, Key(student), () => Task.FromResult(last), Patience, cancellation);
             watch.LookOnce();
             return Account(options, count, clock, system, pair, student, producer, watch);
         }

@@ -75,11 +75,9 @@ internal sealed class LearningRun : IAsyncDisposable
     {
         await stopProducing.CancelAsync();
         await producing;
-        var reader = new LogitStreamReader(Redis, Student.Model, Student.Schema);
-        await Producer.PadAsync(reader.AddedAsync, Student.BatchRecords);
         Say("to the end of the stream");
-        var last = AppendOnlyFile.Entries(System.RedisFolder).Last(e => e.Key == reader.StreamKey).Id.ToString();
-        await CleanStop.RunAsync(System, reader.StreamKey, last, DrainPatience, cancellation);
+        var end = new StreamEnd(Redis, Student, Producer);
+        await CleanStop.RunAsync(System, end.Key, end.LastAsync, DrainPatience, cancellation);
         var records = await new StreamAccount(System, Student, Redis).CloseAsync(Producer);
         Say("the same stream, undisturbed");
         var hash = UndisturbedRun.StateHash(System.State);

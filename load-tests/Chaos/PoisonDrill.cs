@@ -123,7 +123,7 @@ internal static class PoisonDrill
                 var learned = stream.Count(e => e.Id > before!.Value && e[ChaosProducer.PoisonField] is null);
                 RecordsPerSecond.Add(learned / seconds);
                 // The journal is ahead of what is learned.
-                await CleanStop.RunAsync(system, key, end.ToString(), Patience, cancellation);
+                await CleanStop.RunAsync(system, key, () => Task.FromResult(end.ToString()), Patience, cancellation);
                 var closed = await new StreamAccount(system, student, redis).CloseAsync(producer);
                 Counts = closed.Counts;
                 Broken.AddRange(closed.Broken.Concat(system.UnexpectedEnds).Select(b => $"{name}: {b}"));

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using Google.Protobuf;
 using KdServing.Contracts;
-using KdServing.Serving.Shedding;
+using KdServing.Serving.Connections;
 
 namespace KdServing.LoadTests.Load;
 

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
-using KdServing.Serving.Shedding;
+using KdServing.Serving.Connections;
 
 namespace KdServing.LoadTests.Load;
 

@@ -1,6 +1,6 @@
 using System.Net.Sockets;
 using System.Text;
-using KdServing.Serving.Shedding;
+using KdServing.Serving.Connections;
 
 namespace KdServing.LoadTests.Load;
 

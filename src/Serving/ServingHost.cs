@@ -1,15 +1,16 @@
 using System.Net;
 using KdServing.Contracts;
 using KdServing.Serving.Catalog;
+using KdServing.Serving.Connections;
 using KdServing.Serving.Control;
 using KdServing.Serving.Health;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
 using KdServing.Serving.Readiness;
 using KdServing.Serving.Reflection;
-using KdServing.Serving.Shedding;
 using KdServing.Serving.Status;
 using KdServing.Serving.Transport;
+using KdServing.Serving.Wire;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -206,6 +207,7 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton(p => new RankingService(p.GetRequiredService<RankingModel>(), p.GetRequiredService<ServableSlot>(), options.Limits,
             p.GetRequiredService<AdmissionGate>(), p.GetRequiredService<RecentRequests>(), p.GetRequiredService<ShadowScoring>(), p.GetRequiredService<RankingMetrics>(),
             p.GetService<ItemCatalog>(), p.GetService<RequestBatcher>(), p.GetRequiredService<OpenStreams>(), p.GetRequiredService<IHostApplicationLifetime>(), p.GetRequiredService<ILogger<RankingService>>()));
+        services.AddSingleton<RankingEndpoint>(p => p.GetRequiredService<RankingService>());
         services.AddSingleton(new OpenStreams(options.StreamLinger));
         services.AddSingleton<HealthService>();
         services.AddSingleton<ReflectionService>();

@@ -16,6 +16,13 @@ public readonly record struct CallBudget
             endsAt = Stopwatch.GetTimestamp() + (long)Math.Min((deadline - DateTime.UtcNow).TotalSeconds * Stopwatch.Frequency, long.MaxValue / 2.0);
     }
 
+    /// <param name="patience">From now on.</param>
+    public CallBudget(TimeSpan patience, CancellationToken cancellation)
+    {
+        Cancellation = cancellation;
+        endsAt = Stopwatch.GetTimestamp() + (long)Math.Min(patience.TotalSeconds * Stopwatch.Frequency, long.MaxValue / 2.0);
+    }
+
     public static CallBudget Unlimited => new(DateTime.MaxValue, CancellationToken.None);
 
     public CancellationToken Cancellation { get; }

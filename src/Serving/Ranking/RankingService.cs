@@ -14,10 +14,10 @@ namespace KdServing.Serving.Ranking;
 public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, RecentRequests recent,
     ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, RequestBatcher? batcher, OpenStreams streams, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
 {
-    public override Task<RankedReply> Rank(RankCall request, ServerCallContext context)
+    public override Task<RankedReply> RankAsync(RankCall request, CallBudget budget)
     {
         gate.Arrived();
-        return RankAsync(request, new(context.Deadline, context.CancellationToken));
+        return AnswerAsync(request, budget);
     }
 
     public override async Task RankStream(IAsyncStreamReader<RankCall> requestStream, IServerStreamWriter<RankedReply> responseStream,
@@ -30,7 +30,7 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         try
         {
             while (await requestStream.MoveNext(stopping.Token))
-                await responseStream.WriteAsync(await RankAsync(requestStream.Current, budget));
+                await responseStream.WriteAsync(await AnswerAsync(requestStream.Current, budget));
         }
         catch (Exception) when (lifetime.ApplicationStopping.IsCancellationRequested && !context.CancellationToken.IsCancellationRequested)
         {
@@ -44,7 +44,7 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
         }
     }
 
-    private async Task<RankedReply> RankAsync(RankCall call, CallBudget budget)
+    private async Task<RankedReply> AnswerAsync(RankCall call, CallBudget budget)
     {
         var request = call.Header;
         var started = Stopwatch.GetTimestamp();

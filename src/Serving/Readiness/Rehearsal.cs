@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime;
 using Grpc.Core;
 using Grpc.Net.Client;
+using KdServing.Serving.Connections;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
 using KdServing.Serving.Status;
@@ -30,6 +31,7 @@ internal sealed class Rehearsal(RankingModel model, RankingLimits limits, NicedT
     private const int QuietMethods = 3;
     // Fewer say little: a method of which each request calls another branch takes many requests to be called thirty times.
     private const int MinAnswered = 2000;
+    private const double ShareOfTaken = 0.6;
 
     /// <summary>Returns when this process is warm, or the limit is reached; nothing is under way then.</summary>
     /// <param name="servable">Serves nobody yet.</param>
@@ -51,7 +53,11 @@ internal sealed class Rehearsal(RankingModel model, RankingLimits limits, NicedT
             var senders = Enumerable.Range(0, InFlight).Select(SendAsync).ToList();
             try
             {
-                await UntilNothingIsCompiledAsync(() => Volatile.Read(ref answered) >= MinAnswered, stopping);
+                await UntilNothingIsCompiledAsync(() => Volatile.Read(ref answered) >= MinAnswered, limit * ShareOfTaken, stopping);
+                // From here on calls are Kestrel's, as the first of a client are that has yet to do without a header table.
+                app.Services.GetRequiredService<OpenCalls>().Close();
+                var taken = Volatile.Read(ref answered);
+                await UntilNothingIsCompiledAsync(() => Volatile.Read(ref answered) - taken >= MinAnswered, limit - Stopwatch.GetElapsedTime(started), stopping);
             }
             finally
             {
@@ -106,7 +112,7 @@ internal sealed class Rehearsal(RankingModel model, RankingLimits limits, NicedT
         }
     }
 
-    private async Task UntilNothingIsCompiledAsync(Func<bool> isEnough, CancellationToken stopping)
+    private static async Task UntilNothingIsCompiledAsync(Func<bool> isEnough, TimeSpan limit, CancellationToken stopping)
     {
         var (started, compiled, quiet) = (Stopwatch.GetTimestamp(), JitInfo.GetCompiledMethodCount(), 0);
         while (!(quiet >= QuietLooks && isEnough()) && Stopwatch.GetElapsedTime(started) < limit)

@@ -14,14 +14,17 @@ public sealed class RankingMetrics : IDisposable
     private readonly Meter meter = new(MeterName);
     private readonly Counter<long> requests;
     private readonly Counter<long> candidates;
+    private readonly Counter<long> takenCalls;
     private readonly Histogram<double> duration;
     private readonly long[] counts = new long[CodeNames.Length];
+    private long taken;
 
     public RankingMetrics()
     {
         requests = meter.CreateCounter<long>("kd_rank_requests", "requests", "Ranking requests answered, by status code.");
         duration = meter.CreateHistogram<double>("kd_rank_duration", "seconds", "Time from a request's arrival in the service to its answer.");
         candidates = meter.CreateCounter<long>("kd_rank_candidates", "candidates", "Candidates scored.");
+        takenCalls = meter.CreateCounter<long>("kd_rank_taken", "requests", "Ranking requests that were taken where their bytes arrived, whatever came of them; the others went through Kestrel.");
     }
 
     /// <summary>For instruments that read the state of other parts.</summary>
@@ -31,6 +34,9 @@ public sealed class RankingMetrics : IDisposable
     public LatencyHistogram Latency { get; } = new();
 
     public long Requests => counts.Sum();
+
+    /// <summary>Requests that did not go through Kestrel.</summary>
+    public long TakenCalls => Volatile.Read(ref taken);
 
     /// <summary>Requests that failed through no fault of the client.</summary>
     public long Errors => Count(StatusCode.Unknown) + Count(StatusCode.ResourceExhausted) + Count(StatusCode.Internal)
@@ -49,6 +55,12 @@ public sealed class RankingMetrics : IDisposable
         candidates.Add(candidateCount);
         duration.Record(elapsed.TotalSeconds);
         Latency.Record(elapsed);
+    }
+
+    public void Took()
+    {
+        Interlocked.Increment(ref taken);
+        takenCalls.Add(1);
     }
 
     private long Count(StatusCode code) => Volatile.Read(ref counts[(int)code]);

@@ -1,6 +1,6 @@
 using System.Net;
+using KdServing.Serving.Connections;
 using KdServing.Serving.Ranking;
-using KdServing.Serving.Shedding;
 using KdServing.Serving.Status;
 using KdServing.Serving.Wire;
 
@@ -29,6 +29,7 @@ public static class LoopbackServer
         builder.Services.AddSingleton(metrics);
         builder.Services.AddSingleton(gate);
         builder.Services.AddSingleton(service);
+        builder.Services.AddSingleton<RankingEndpoint>(p => p.GetRequiredService<TEndpoint>());
         var app = builder.Build();
         app.UseMiddleware<EarlyRefusal>();
         app.UseRouting();

@@ -1,7 +1,8 @@
 using System.Net;
-using KdServing.Serving.Shedding;
+using KdServing.Serving.Connections;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 
 namespace KdServing.Serving.Transport;
 
@@ -10,15 +11,18 @@ public static class RankingTransport
 {
     private const int Kilobyte = 1024;
 
-    /// <summary>Replaces the 4 KiB blocks a connection reads into by larger ones. Who listens also provides an <c>AdmissionGate</c> and <c>RankingMetrics</c>.</summary>
+    /// <summary>Replaces the 4 KiB blocks a connection reads into by larger ones. Who listens also provides an <c>AdmissionGate</c>, <c>RankingMetrics</c> and the <c>RankingEndpoint</c>.</summary>
     public static void AddTo(IServiceCollection services) =>
-        services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>().AddSingleton<Refusals>();
+        services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>().AddSingleton<Refusals>().AddSingleton<OpenCalls>()
+            // Bytes are looked at on the thread that has received them, and sent on the thread that has written them: each hand-over to another thread
+            // costs more than either, and waits for a core.
+            .Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true);
 
-    /// <summary>Listens for gRPC (HTTP/2 without TLS); calls there is no room for are refused as they arrive.</summary>
+    /// <summary>Listens for gRPC (HTTP/2 without TLS); ranking calls are answered, or refused, where their bytes arrive.</summary>
     public static void Listen(KestrelServerOptions kestrel, IPAddress address, int port) => kestrel.Listen(address, port, listener =>
     {
         listener.Protocols = HttpProtocols.Http2;
-        SheddingTransport.AddTo(listener);
+        RankingConnection.AddTo(listener);
     });
 
     /// <summary>Sets the limits of a server that gets many requests of up to some 100 KB over few connections.</summary>

@@ -47,10 +47,33 @@ public sealed class RankCall
     /// <summary>Copies a payload and finds its columns; never throws for what a client sent.</summary>
     public static RankCall Read(in ReadOnlySequence<byte> payload)
     {
+        var call = Begin();
+        call.Append(payload);
+        call.End();
+        return call;
+    }
+
+    /// <summary>A call whose payload comes in pieces: <see cref="Append"/> them, then <see cref="End"/>.</summary>
+    internal static RankCall Begin()
+    {
         if (!Pool.TryDequeue(out var call))
             call = new();
-        call.Load(payload);
+        call.length = 0;
         return call;
+    }
+
+    internal void Append(in ReadOnlySequence<byte> piece)
+    {
+        var bytes = checked(length + (int)piece.Length);
+        // Eight bytes more than the message: varints are read a word at a time.
+        if (payload.Length < bytes + sizeof(ulong))
+        {
+            var larger = Room(checked(bytes + Math.Max(sizeof(ulong), bytes / 2)));
+            payload.AsSpan(0, length).CopyTo(larger);
+            payload = larger;
+        }
+        piece.CopyTo(payload.AsSpan(length));
+        length += (int)piece.Length;
     }
 
     /// <summary>The whole request as the generated message, for what only that can express.</summary>
@@ -84,13 +107,9 @@ public sealed class RankCall
     /// <summary>A message of type <see cref="CatalogCandidates"/>; empty when the request has none, or one only the generated parser reads.</summary>
     internal ReadOnlySpan<byte> Candidates => payload.AsSpan(candidates);
 
-    private void Load(in ReadOnlySequence<byte> sequence)
+    /// <summary>All of the payload is there: finds its columns; never throws for what a client sent.</summary>
+    internal void End()
     {
-        length = (int)sequence.Length;
-        // Eight bytes more than the message: varints are read a word at a time.
-        if (payload.Length < length + sizeof(ulong))
-            payload = Room(checked(length + Math.Max(sizeof(ulong), length / 2)));
-        sequence.CopyTo(payload);
         user.Clear();
         item.Clear();
         candidates = default;

@@ -21,8 +21,12 @@ public sealed class RankedReply
 
     private static readonly ConcurrentQueue<RankedReply> Pool = new();
 
+    // What gRPC puts before a message: not compressed, and its length.
+    private const int PrefixBytes = 5;
+
     private byte[] bytes = new byte[1024];
-    private int length;
+    private int length = PrefixBytes;
+    private bool isFinished;
 
     private RankedReply()
     {
@@ -69,16 +73,35 @@ public sealed class RankedReply
     /// <summary>Serialises the reply and gives the object back.</summary>
     public static void WriteTo(RankedReply reply, Grpc.Core.SerializationContext context)
     {
-        var header = reply.Header.CalculateSize();
-        context.SetPayloadLength(header + reply.length);
-        var writer = context.GetBufferWriter();
-        reply.Header.WriteTo(writer);
-        writer.Write(reply.bytes.AsSpan(0, reply.length));
+        var message = reply.Finish()[PrefixBytes..];
+        context.SetPayloadLength(message.Length);
+        context.GetBufferWriter().Write(message);
         context.Complete();
-        reply.length = 0;
-        reply.Header = new();
+        reply.Return();
+    }
+
+    /// <summary>The reply as gRPC sends it, its prefix included; nothing can be added any more.</summary>
+    internal ReadOnlySpan<byte> Finish()
+    {
+        if (isFinished)
+            return bytes.AsSpan(0, length);
+        isFinished = true;
+        var header = Header.CalculateSize();
+        Reserve(header);
+        Header.WriteTo(bytes.AsSpan(length, header));
+        length += header;
+        bytes[0] = 0;
+        System.Buffers.Binary.BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(1), length - PrefixBytes);
+        return bytes.AsSpan(0, length);
+    }
+
+    /// <summary>Gives the object back; nothing of it may be used afterwards.</summary>
+    internal void Return()
+    {
+        (length, isFinished) = (PrefixBytes, false);
+        Header = new();
         if (Pool.Count < MaxPooled)
-            Pool.Enqueue(reply);
+            Pool.Enqueue(this);
     }
 
     private void AddFloats(int field, ReadOnlySpan<float> values, int stride, int count, ReadOnlySpan<int> index)

@@ -1,4 +1,5 @@
 using Grpc.Core;
+using KdServing.Serving.Models;
 
 namespace KdServing.Serving.Wire;
 
@@ -32,7 +33,11 @@ public abstract class RankingEndpoint
     }
 
     /// <summary>One request, one reply. Whoever implements it returns the call to its pool.</summary>
-    public abstract Task<RankedReply> Rank(RankCall request, ServerCallContext context);
+    /// <exception cref="RpcException">Why there is no reply, as the client is told; nothing else is thrown.</exception>
+    public abstract Task<RankedReply> RankAsync(RankCall request, CallBudget budget);
+
+    /// <summary>What gRPC calls.</summary>
+    public Task<RankedReply> Rank(RankCall request, ServerCallContext context) => RankAsync(request, new(context.Deadline, context.CancellationToken));
 
     /// <summary>Many requests over one stream, answered in order.</summary>
     public abstract Task RankStream(IAsyncStreamReader<RankCall> requestStream, IServerStreamWriter<RankedReply> responseStream, ServerCallContext context);

@@ -1,8 +1,8 @@
 using KdServing.Serving.Ranking;
 
-namespace KdServing.Serving.Shedding;
+namespace KdServing.Serving.Connections;
 
-/// <summary>Refuses the ranking calls that <see cref="SheddingTransport"/> had to let pass, before their message is read.</summary>
+/// <summary>Refuses the ranking calls that <see cref="RankingConnection"/> had to let pass, before their message is read.</summary>
 /// <remarks>What gets past here is judged again when it is decoded.</remarks>
 public sealed class EarlyRefusal(RequestDelegate next, Refusals refusals)
 {
@@ -16,7 +16,7 @@ public sealed class EarlyRefusal(RequestDelegate next, Refusals refusals)
         if (refusal is null)
             return next(context);
         var headers = context.Response.Headers;
-        headers.ContentType = Refusal.ContentType;
+        headers.ContentType = CallFrames.ContentType;
         headers.GrpcStatus = Refusal.Status;
         headers.GrpcMessage = refusal.Message;
         headers[OverloadException.PushbackTrailer] = refusal.Pushback;

@@ -2,7 +2,7 @@ using Grpc.Core;
 using KdServing.Serving.Ranking;
 using KdServing.Serving.Status;
 
-namespace KdServing.Serving.Shedding;
+namespace KdServing.Serving.Connections;
 
 /// <summary>Which ranking calls are refused before they are read: those that come while the line of <see cref="AdmissionGate"/> is too long in time. Any thread.</summary>
 public sealed class Refusals(AdmissionGate gate, RankingMetrics metrics)

@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
 using System.Text;
-using KdServing.Serving.Shedding;
+using KdServing.Serving.Connections;
 
-namespace KdServing.Serving.Tests.Shedding;
+namespace KdServing.Serving.Tests.Connections;
 
 /// <summary>A frame as it came.</summary>
 internal sealed record WireFrame(Http2Frame Header, byte[] Payload)

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 
-namespace KdServing.Serving.Shedding;
+namespace KdServing.Serving.Connections;
 
 /// <summary>Frame types of RFC 9113, section 6, that this repository's HTTP/2 looks at: the server's refusals, and the load tester, which compiles this file too.</summary>
 internal enum FrameType : byte
@@ -35,6 +35,15 @@ internal readonly record struct Http2Frame(int Length, FrameType Type, byte Flag
         (FrameType)from[3],
         from[4],
         BinaryPrimitives.ReadInt32BigEndian(from[5..]) & int.MaxValue);
+
+    /// <summary>The frame at the start, its header included; empty when there is not all of one.</summary>
+    public static ReadOnlySpan<byte> First(ReadOnlySpan<byte> frames)
+    {
+        if (frames.Length < HeaderBytes)
+            return default;
+        var length = HeaderBytes + Read(frames).Length;
+        return frames.Length < length ? default : frames[..length];
+    }
 
     public static void Write(Span<byte> to, int length, FrameType type, byte flags, int stream)
     {

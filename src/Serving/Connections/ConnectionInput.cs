@@ -2,11 +2,11 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
 
-namespace KdServing.Serving.Shedding;
+namespace KdServing.Serving.Connections;
 
-/// <summary>A connection's input without the frames that <see cref="FrameJudge"/> drops. Nothing is copied: a read ends where a dropped frame begins.</summary>
+/// <summary>A connection's input without the frames that are not Kestrel's (<see cref="FrameJudge"/>). What is Kestrel's is not copied: a read ends where another frame begins.</summary>
 /// <remarks>For a reader that takes what it is given, as Kestrel does: one that waits for more behind a read's end, where a frame was dropped, would not get it.</remarks>
-internal sealed class SheddingInput(PipeReader input, FrameJudge judge, SharedOutput output) : PipeReader
+internal sealed class ConnectionInput(PipeReader input, FrameJudge judge, ConnectionOutput output) : PipeReader
 {
     private const int PrefaceBytes = 24; // RFC 9113, section 3.4
 
@@ -47,7 +47,11 @@ internal sealed class SheddingInput(PipeReader input, FrameJudge judge, SharedOu
 
     public override void CancelPendingRead() => input.CancelPendingRead();
 
-    public override void Complete(Exception? exception = null) => input.Complete(exception);
+    public override void Complete(Exception? exception = null)
+    {
+        judge.End();
+        input.Complete(exception);
+    }
 
     /// <summary>Judges frames up to the first that is dropped behind one that passes, or that has not arrived far enough.</summary>
     /// <returns>Bytes to drop from the start.</returns>
@@ -81,14 +85,10 @@ internal sealed class SheddingInput(PipeReader input, FrameJudge judge, SharedOu
         var frame = Http2Frame.Read(First(rest, copy));
         var length = Http2Frame.HeaderBytes + frame.Length;
         if (!judge.NeedsPayload(frame))
-            return Begin(length, judge.Drops(frame, []));
+            return Begin(length, judge.Drops(frame, default));
         if (rest.Length < length)
             return isLast && Begin(rest.Length, drops: false);
-        var payload = ArrayPool<byte>.Shared.Rent(frame.Length);
-        rest.Slice(Http2Frame.HeaderBytes, frame.Length).CopyTo(payload);
-        var drops = judge.Drops(frame, payload.AsSpan(0, frame.Length));
-        ArrayPool<byte>.Shared.Return(payload);
-        return Begin(length, drops);
+        return Begin(length, judge.Drops(frame, rest.Slice(Http2Frame.HeaderBytes, frame.Length)));
     }
 
     private bool Begin(long length, bool drops)

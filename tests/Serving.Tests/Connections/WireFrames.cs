@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
 using System.Text;
-using KdServing.Serving.Shedding;
+using KdServing.Serving.Connections;
 
-namespace KdServing.Serving.Tests.Shedding;
+namespace KdServing.Serving.Tests.Connections;
 
 /// <summary>HTTP/2 as a client writes it, byte by byte.</summary>
 internal static class WireFrames

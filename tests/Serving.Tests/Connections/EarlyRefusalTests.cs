@@ -1,9 +1,9 @@
+using KdServing.Serving.Connections;
 using KdServing.Serving.Ranking;
-using KdServing.Serving.Shedding;
 using KdServing.Serving.Status;
 using Microsoft.AspNetCore.Http;
 
-namespace KdServing.Serving.Tests.Shedding;
+namespace KdServing.Serving.Tests.Connections;
 
 public sealed class EarlyRefusalTests
 {

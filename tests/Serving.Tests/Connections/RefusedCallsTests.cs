@@ -3,14 +3,14 @@ using System.Net.Sockets;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
+using KdServing.Serving.Connections;
 using KdServing.Serving.Ranking;
-using KdServing.Serving.Shedding;
 using Microsoft.Extensions.DependencyInjection;
 
-namespace KdServing.Serving.Tests.Shedding;
+namespace KdServing.Serving.Tests.Connections;
 
 /// <summary>Calls refused where their bytes arrive, by a whole server: what the rest of the connection sees of it is nothing.</summary>
-public sealed class SheddingServerTests : IAsyncLifetime
+public sealed class RefusedCallsTests : IAsyncLifetime
 {
     private const string Refused = "grpc-status\u00018"; // name, length of the value, value
     private const string Answered = "grpc-status\u00010";
