@@ -86,9 +86,11 @@ public sealed class RankedReply
         if (isFinished)
             return bytes.AsSpan(0, length);
         isFinished = true;
+        // First, as in a generated message: who wants the request's id alone need not read all scores.
         var header = Header.CalculateSize();
         Reserve(header);
-        Header.WriteTo(bytes.AsSpan(length, header));
+        bytes.AsSpan(PrefixBytes..length).CopyTo(bytes.AsSpan(PrefixBytes + header));
+        Header.WriteTo(bytes.AsSpan(PrefixBytes, header));
         length += header;
         bytes[0] = 0;
         System.Buffers.Binary.BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(1), length - PrefixBytes);
