@@ -43,7 +43,7 @@ internal sealed class ConnectionOutput(PipeWriter output) : PipeWriter
         get
         {
             lock (gate)
-                return waiting.Count > MaxWaiting;
+                return waiting.Count + urgent.Count > MaxWaiting;
         }
     }
 
