@@ -150,8 +150,7 @@ public sealed partial class ModelRepository
         }
         catch
         {
-            if (Directory.Exists(staging))
-                Directory.Delete(staging, recursive: true);
+            WholeFolder.Remove(staging);
             throw;
         }
     }

@@ -69,8 +69,7 @@ public sealed class CheckpointStore(string folder, int keep, Action<string>? atS
         }
         catch
         {
-            if (Directory.Exists(staging))
-                Directory.Delete(staging, recursive: true);
+            WholeFolder.Remove(staging);
             throw;
         }
         RemoveOld(lineageBytes);

@@ -113,7 +113,7 @@ public sealed class VersionWriter(ModelRepository repository, string model, Refr
         }
         finally
         {
-            Directory.Delete(folder, recursive: true);
+            WholeFolder.Remove(folder);
         }
     }
 

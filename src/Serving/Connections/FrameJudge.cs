@@ -113,20 +113,20 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
     private bool DropsCall(in Http2Frame frame, in ReadOnlySequence<byte> payload)
     {
         newest = frame.Stream;
-        if (!payload.IsEmpty && (Refuses(frame, Read(frame, payload), out var headers) || Takes(frame, headers)))
+        var headers = payload.IsEmpty ? default : Read(frame, payload);
+        isTableEmpty |= headers.EmptiesTable && isAskedForEmptyTable;
+        if (headers.Kind == HeaderBlockKind.UsesTable)
+            AskForEmptyTable();
+        if (headers.Kind == HeaderBlockKind.Ranking && (Refuses(frame) || Takes(frame, headers)))
             return true;
         newestPassed = frame.Stream;
         lastPassed = time.GetTimestamp();
         return false;
     }
 
-    private bool Refuses(in Http2Frame frame, in HeaderBlock read, out HeaderBlock headers)
+    private bool Refuses(in Http2Frame frame)
     {
-        headers = read;
-        isTableEmpty |= headers.EmptiesTable && isAskedForEmptyTable;
-        if (headers.Kind == HeaderBlockKind.UsesTable)
-            AskForEmptyTable();
-        if (headers.Kind != HeaderBlockKind.Ranking || refusal is null)
+        if (refusal is null)
             return false;
         refusals.Count();
         Answer(refusal.Frame, frame.Stream);

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -93,7 +94,7 @@ public sealed class RankedReply
         Header.WriteTo(bytes.AsSpan(PrefixBytes, header));
         length += header;
         bytes[0] = 0;
-        System.Buffers.Binary.BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(1), length - PrefixBytes);
+        BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(1), length - PrefixBytes);
         return bytes.AsSpan(0, length);
     }
 

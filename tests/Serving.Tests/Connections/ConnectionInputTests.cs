@@ -58,13 +58,7 @@ public sealed class ConnectionInputTests : IDisposable
         await output.FlushAsync();
         var input = Input(incoming, output, new EchoEndpoint(), gate);
         var reading = ReadAllAsync(input, new(seed));
-        for (var at = 0; at < sent.Count;)
-        {
-            var count = Math.Min(sent.Count - at, random.Next(1, 1 << random.Next(1, 10)));
-            await incoming.Writer.WriteAsync(sent.Slice(at, count).ToArray());
-            at += count;
-        }
-        await incoming.Writer.CompleteAsync();
+        await SendAsync(incoming.Writer, sent, random);
         Assert.Equal(expected, await reading);
         Assert.Equal(refused, metrics.Requests);
         output.Complete();
@@ -117,13 +111,7 @@ public sealed class ConnectionInputTests : IDisposable
         var output = new ConnectionOutput(Unpaused().Writer);
         var input = Input(incoming, output, endpoint, roomy);
         var reading = ReadAllAsync(input, new(seed));
-        for (var at = 0; at < sent.Count;)
-        {
-            var count = Math.Min(sent.Count - at, random.Next(1, 1 << random.Next(1, 10)));
-            await incoming.Writer.WriteAsync(sent.Slice(at, count).ToArray());
-            at += count;
-        }
-        await incoming.Writer.CompleteAsync();
+        await SendAsync(incoming.Writer, sent, random);
         Assert.Equal(expected, await reading);
         input.Complete();
         await Eventually.HoldsAsync(() => endpoint.Seen.Count == taken.Count, "all that was taken is answered");
@@ -172,6 +160,17 @@ public sealed class ConnectionInputTests : IDisposable
     }
 
     private static Pipe Unpaused() => new(new(pauseWriterThreshold: 0, minimumSegmentSize: 64, useSynchronizationContext: false));
+
+    private static async Task SendAsync(PipeWriter incoming, List<byte> sent, Random random)
+    {
+        for (var at = 0; at < sent.Count;)
+        {
+            var count = Math.Min(sent.Count - at, random.Next(1, 1 << random.Next(1, 10)));
+            await incoming.WriteAsync(sent.Slice(at, count).ToArray());
+            at += count;
+        }
+        await incoming.CompleteAsync();
+    }
 
     // Takes sometimes all it is given, sometimes a part, sometimes nothing until there is more.
     private static async Task<List<byte>> ReadAllAsync(ConnectionInput input, Random random)

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
 using System.Text;
+using KdServing.Contracts;
 using KdServing.Serving.Connections;
 
 namespace KdServing.Serving.Tests.Connections;
@@ -62,6 +63,34 @@ internal sealed class WireClient : IDisposable
 
     /// <summary>The headers that end a stream: where gRPC says how a call went.</summary>
     public Task<WireFrame> ReadEndAsync(int stream) => ReadAsync(f => f.Header.Type == FrameType.Headers && f.Header.Stream == stream && f.Header.Has(Http2Frame.EndStream));
+
+    /// <summary>Reads until streams have ended: Kestrel ends one with its trailers, or with an empty body.</summary>
+    public async Task EndOfAsync(params int[] streams)
+    {
+        foreach (var stream in streams)
+        {
+            if (!Seen.Any(Ends))
+                await ReadAsync(Ends);
+
+            bool Ends(WireFrame f) => f.Header.Type is FrameType.Headers or FrameType.Data && f.Header.Stream == stream && f.Header.Has(Http2Frame.EndStream);
+        }
+    }
+
+    /// <summary>True if a call was answered where it arrived: Kestrel's headers have a date, and are compressed by a table.</summary>
+    public bool WasTaken(int stream)
+    {
+        var first = Seen.First(f => f.Header.Type == FrameType.Headers && f.Header.Stream == stream);
+        // :status 200 and content-type of the static table.
+        return first.Payload.AsSpan().StartsWith(new byte[] { 0x88, 0x0f, 0x10 }) && first.Holds("application/grpc") && !first.Holds("GMT");
+    }
+
+    /// <summary>The message of a stream that has ended.</summary>
+    public RankReply ReplyOf(int stream)
+    {
+        var body = Seen.Where(f => f.Header.Type == FrameType.Data && f.Header.Stream == stream).SelectMany(f => f.Payload).ToArray();
+        Assert.Equal(body.Length - 5, BinaryPrimitives.ReadInt32BigEndian(body.AsSpan(1)));
+        return RankReply.Parser.ParseFrom(body.AsSpan(5));
+    }
 
     public void Dispose() => tcp.Dispose();
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Google.Protobuf;
 using KdServing.Serving.Connections;
 
 namespace KdServing.Serving.Tests.Connections;
@@ -43,6 +44,11 @@ internal static class WireFrames
         Http2Frame.WriteNumber(frame, type, stream, number);
         return frame;
     }
+
+    /// <summary>A ranking call that is plain.</summary>
+    public static byte[][] Call(int stream, Contracts.RankRequest request) => [Headers(stream, Plain()), Body(stream, request)];
+
+    public static byte[] Body(int stream, Contracts.RankRequest request) => Data(stream, Message(request.ToByteArray()));
 
     /// <summary>A gRPC message as it travels.</summary>
     public static byte[] Message(ReadOnlySpan<byte> message)
