@@ -147,8 +147,6 @@ public sealed class TakenCallsTests : IAsyncLifetime
         Assert.True(client.WasTaken(1));
     }
 
-    // Else it could have the server make replies without end.
-
     [Fact]
     public async Task One_that_its_client_gives_up_is_not_ranked()
     {
