@@ -9,7 +9,9 @@ namespace KdServing.Serving.Connections;
 /// window that the client gives the connection (RFC 9113, section 5.2), so it is kept here: a frame that exceeds it waits, and those behind it.
 /// Whoever writes while nobody flushes flushes, without the lock; what others write meanwhile goes out next, together. Any thread.
 /// </remarks>
-internal sealed class ConnectionOutput(PipeWriter output) : PipeWriter
+/// <param name="output">To the client.</param>
+/// <param name="openCalls">Told while something waits, so that a stop waits for it.</param>
+internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) : PipeWriter
 {
     /// <summary>What a client takes before it has said how much it takes (RFC 9113, section 6.9.2), of a stream and of a connection.</summary>
     public const int InitialWindow = 65_535;
@@ -141,7 +143,7 @@ internal sealed class ConnectionOutput(PipeWriter output) : PipeWriter
                 return;
             isFlushing = true;
         }
-        output.Complete(exception);
+        End();
     }
 
     // Whole frames; what is left of one stays. What waits for the window is bounded by what Kestrel thinks that the client takes.
@@ -197,6 +199,8 @@ internal sealed class ConnectionOutput(PipeWriter output) : PipeWriter
             output.Write(second);
             return;
         }
+        if (waiting.IsEmpty)
+            openCalls.Enter();
         waiting.Add(first);
         waiting.Add(second);
     }
@@ -206,8 +210,12 @@ internal sealed class ConnectionOutput(PipeWriter output) : PipeWriter
         var isWritten = false;
         while (urgent.Peek() is { IsEmpty: false } frame)
             Write(frame, urgent);
+        if (waiting.IsEmpty)
+            return isWritten;
         while (waiting.Peek() is { IsEmpty: false } frame && TryTakeWindow(frame))
             Write(frame, waiting);
+        if (waiting.IsEmpty)
+            openCalls.Leave();
         return isWritten;
 
         void Write(ReadOnlySpan<byte> frame, FrameQueue from)
@@ -238,13 +246,22 @@ internal sealed class ConnectionOutput(PipeWriter output) : PipeWriter
 
     private ValueTask<FlushResult> Flush(CancellationToken cancellationToken)
     {
-        while (true)
+        try
         {
-            var flush = output.FlushAsync(cancellationToken);
-            if (!flush.IsCompletedSuccessfully)
-                return new(slow = FlushSlowlyAsync(flush));
-            if (HasEnded())
-                return flush;
+            while (true)
+            {
+                var flush = output.FlushAsync(cancellationToken);
+                if (!flush.IsCompletedSuccessfully)
+                    return new(slow = FlushSlowlyAsync(flush));
+                if (HasEnded())
+                    return flush;
+            }
+        }
+        catch (Exception e)
+        {
+            if (IsToBeTold(e))
+                throw;
+            return new(default(FlushResult));
         }
     }
 
@@ -260,11 +277,21 @@ internal sealed class ConnectionOutput(PipeWriter output) : PipeWriter
                 flush = output.FlushAsync();
             }
         }
-        catch
+        catch (Exception e)
         {
-            lock (gate)
-                End();
-            throw;
+            if (IsToBeTold(e))
+                throw;
+            return default;
+        }
+    }
+
+    // Nobody need hear that a connection was let go meanwhile.
+    private bool IsToBeTold(Exception e)
+    {
+        lock (gate)
+        {
+            End();
+            return !isCompleted || e is not InvalidOperationException;
         }
     }
 
@@ -281,9 +308,14 @@ internal sealed class ConnectionOutput(PipeWriter output) : PipeWriter
 
     private void End()
     {
-        if (isCompleted)
-            output.Complete(failure);
-        else
+        if (!isCompleted)
+        {
             isFlushing = false;
+            return;
+        }
+        if (!waiting.IsEmpty)
+            openCalls.Leave();
+        waiting.Clear();
+        output.Complete(failure);
     }
 }

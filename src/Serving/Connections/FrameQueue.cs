@@ -27,6 +27,8 @@ internal sealed class FrameQueue
     /// <summary>The frame at the head; empty when there is none.</summary>
     public ReadOnlySpan<byte> Peek() => Http2Frame.First(bytes.AsSpan(head..tail));
 
+    public void Clear() => Remove(Count);
+
     public void Remove(int count)
     {
         head += count;

@@ -13,7 +13,7 @@ internal sealed class RankingConnection : IDuplexPipe
 
     private RankingConnection(IDuplexPipe transport, Refusals refusals, RankingEndpoint endpoint, OpenCalls openCalls, RankingMetrics metrics)
     {
-        output = new(transport.Output);
+        output = new(transport.Output, openCalls);
         var calls = new TakenCalls(endpoint, refusals, openCalls, output, metrics);
         input = new(transport.Input, new(refusals, calls, output), output);
     }

@@ -135,19 +135,16 @@ internal sealed class TakenCalls(RankingEndpoint endpoint, Refusals refusals, Op
     /// <summary>A call was ranked, or has failed.</summary>
     public void End(TakenCall call)
     {
+        if (!IsOver(call))
+            return;
         try
         {
-            if (IsOver(call))
-            {
-                Send(call);
-                call.Return();
-            }
+            Send(call);
         }
-        catch (InvalidOperationException)
+        finally
         {
-            // The connection has ended this moment.
+            Leave(call);
         }
-        openCalls.Leave();
     }
 
     private bool IsFull
@@ -219,12 +216,17 @@ internal sealed class TakenCalls(RankingEndpoint endpoint, Refusals refusals, Op
         refusals.Unexpect();
         lock (gate)
             Remove(call);
-        openCalls.Leave();
     }
 
     private void Remove(TakenCall call)
     {
         calls.Remove(call.Stream);
+        Leave(call);
+    }
+
+    private void Leave(TakenCall call)
+    {
         call.Return();
+        openCalls.Leave();
     }
 }

@@ -16,6 +16,7 @@ namespace KdServing.Serving.Tests.Connections;
 public sealed class ConnectionInputTests : IDisposable
 {
     private readonly RankingMetrics metrics = new();
+    private readonly OpenCalls openCalls = new(Options.Create(new HostOptions()));
     private readonly AdmissionGate gate = new(concurrency: 1, maxQueueMs: 0.5);
     private readonly AdmissionGate roomy = new(concurrency: 1, maxQueueMs: 1e9);
 
@@ -54,7 +55,7 @@ public sealed class ConnectionInputTests : IDisposable
 
         await gate.EnterAsync();
         var (incoming, outgoing) = (Unpaused(), Unpaused());
-        var output = new ConnectionOutput(outgoing.Writer);
+        var output = new ConnectionOutput(outgoing.Writer, openCalls);
         await output.FlushAsync();
         var input = Input(incoming, output, new EchoEndpoint(), gate);
         var reading = ReadAllAsync(input, new(seed));
@@ -108,7 +109,7 @@ public sealed class ConnectionInputTests : IDisposable
         sent.AddRange([.. WireFrames.Headers(601, WireFrames.Plain()), .. WireFrames.Data(601, new byte[10], ends: false)]);
 
         var (incoming, endpoint) = (Unpaused(), new EchoEndpoint());
-        var output = new ConnectionOutput(Unpaused().Writer);
+        var output = new ConnectionOutput(Unpaused().Writer, openCalls);
         var input = Input(incoming, output, endpoint, roomy);
         var reading = ReadAllAsync(input, new(seed));
         await SendAsync(incoming.Writer, sent, random);
@@ -117,13 +118,15 @@ public sealed class ConnectionInputTests : IDisposable
         await Eventually.HoldsAsync(() => endpoint.Seen.Count == taken.Count, "all that was taken is answered");
         Assert.Equal(taken.Order(), endpoint.Seen.Order());
         Assert.Equal(taken.Count + failed + 1, metrics.TakenCalls);
+        output.Complete();
+        await Eventually.HoldsAsync(() => openCalls.Count == 0, "nothing is on its way any more");
     }
 
     [Fact]
     public async Task Kestrel_sees_a_call_now_and_then()
     {
         var (time, incoming, endpoint) = (new ManualTime(), Unpaused(), new EchoEndpoint());
-        var input = Input(incoming, new(Unpaused().Writer), endpoint, roomy, time);
+        var input = Input(incoming, new(Unpaused().Writer, openCalls), endpoint, roomy, time);
         await incoming.Writer.WriteAsync(WireFrames.Preface);
         await PassesAsync(WireFrames.Preface.Length);
         var stream = 1;
@@ -155,7 +158,7 @@ public sealed class ConnectionInputTests : IDisposable
     private ConnectionInput Input(Pipe incoming, ConnectionOutput output, RankingEndpoint endpoint, AdmissionGate gate, TimeProvider? time = null)
     {
         var refusals = new Refusals(gate, metrics);
-        var calls = new TakenCalls(endpoint, refusals, new(Options.Create(new HostOptions())), output, metrics);
+        var calls = new TakenCalls(endpoint, refusals, openCalls, output, metrics);
         return new(incoming.Reader, new(refusals, calls, output, time), output);
     }
 

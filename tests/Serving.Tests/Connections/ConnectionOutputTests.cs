@@ -2,6 +2,8 @@ using System.Buffers;
 using System.IO.Pipelines;
 using KdServing.Serving.Connections;
 using KdServing.Serving.Wire;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
 
 namespace KdServing.Serving.Tests.Connections;
 
@@ -10,9 +12,10 @@ public sealed class ConnectionOutputTests
     private static readonly byte[] Ours = WireFrames.Number(FrameType.WindowUpdate, 0, 7);
 
     private readonly Pipe pipe = new(new(pauseWriterThreshold: 0, useSynchronizationContext: false));
+    private readonly OpenCalls openCalls = new(Options.Create(new HostOptions()));
     private readonly ConnectionOutput output;
 
-    public ConnectionOutputTests() => output = new(pipe.Writer);
+    public ConnectionOutputTests() => output = new(pipe.Writer, openCalls);
 
     // A client ends a connection whose first frame is not SETTINGS, and may send calls before it has seen any.
     [Fact]
@@ -63,8 +66,40 @@ public sealed class ConnectionOutputTests
         Assert.False(pipe.Reader.TryRead(out _));
         output.AddCredit(40);
         Assert.Equal(["Data 1 1000", "Headers 5"], await ReadAsync());
+        Assert.Equal(1, openCalls.Count);
         output.AddCredit(58);
         Assert.Equal(["Data 5 56", "Headers 5"], await ReadAsync());
+        Assert.Equal(0, openCalls.Count);
+    }
+
+    // A stop waits for the client, but for none that is gone.
+    [Fact]
+    public async Task What_waits_is_given_up_with_the_connection()
+    {
+        await KestrelAsync(WireFrames.Settings);
+        for (var i = 0; i < 5; i++)
+            output.Send(1, Reply(5000).Finish());
+        Assert.Equal(1, openCalls.Count);
+        output.Complete();
+        Assert.Equal(0, openCalls.Count);
+    }
+
+    // The connection may be disposed of as soon as Kestrel has let go of it, while another thread still waits for the client to read.
+    [Fact]
+    public async Task A_connection_that_is_let_go_while_another_sends_is_nobodys_error()
+    {
+        var slow = new Pipe(new(pauseWriterThreshold: 200, resumeWriterThreshold: 100, useSynchronizationContext: false));
+        var output = new ConnectionOutput(slow.Writer, openCalls);
+        output.Write(WireFrames.Settings);
+        await output.FlushAsync();
+        output.Send(1, Reply(100).Finish());
+        output.Send(3, Reply(1).Finish());
+        var sending = output.SendAsync(Ours).AsTask();
+        output.Complete();
+        await slow.Writer.CompleteAsync();
+        slow.Reader.AdvanceTo((await slow.Reader.ReadAsync()).Buffer.End);
+        await sending;
+        Assert.Equal(0, openCalls.Count);
     }
 
     // What it thinks it may send is never more than a client has ever had room for, and it is told of all that it has sent itself.
@@ -86,7 +121,7 @@ public sealed class ConnectionOutputTests
     public async Task A_client_that_does_not_read_holds_Kestrel_and_refusals_up()
     {
         var slow = new Pipe(new(pauseWriterThreshold: 200, resumeWriterThreshold: 100, useSynchronizationContext: false));
-        var output = new ConnectionOutput(slow.Writer);
+        var output = new ConnectionOutput(slow.Writer, openCalls);
         output.Write(WireFrames.Settings);
         await output.FlushAsync();
         output.Send(1, Reply(100).Finish());
@@ -118,7 +153,7 @@ public sealed class ConnectionOutputTests
     public async Task What_was_written_before_the_end_still_goes_out()
     {
         var slow = new Pipe(new(pauseWriterThreshold: 200, resumeWriterThreshold: 100, useSynchronizationContext: false));
-        var output = new ConnectionOutput(slow.Writer);
+        var output = new ConnectionOutput(slow.Writer, openCalls);
         output.Write(WireFrames.Settings);
         await output.FlushAsync();
         output.Send(1, Reply(100).Finish());
@@ -139,7 +174,7 @@ public sealed class ConnectionOutputTests
     {
         const int Frames = 2000;
         var slow = new Pipe(new(pauseWriterThreshold: 4096, resumeWriterThreshold: 1024, useSynchronizationContext: false));
-        var output = new ConnectionOutput(slow.Writer);
+        var output = new ConnectionOutput(slow.Writer, openCalls);
         output.Write(WireFrames.Settings);
         await output.FlushAsync();
         var kestrels = new Lock();
@@ -195,6 +230,7 @@ public sealed class ConnectionOutputTests
         }
         await Task.WhenAll(writers);
         Assert.Equal((2 * Frames, Frames, Frames, 2 * Frames), (counts["Data 1"], counts["WindowUpdate 0"], counts["Data 3"], counts["Headers 3"]));
+        Assert.Equal(0, openCalls.Count);
     }
 
     // Of 16 to 20 bytes beside the scores: the prefix, the target's name and the lengths, and nothing of the header.

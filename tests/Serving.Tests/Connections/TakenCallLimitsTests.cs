@@ -10,6 +10,8 @@ public sealed class TakenCallLimitsTests : IAsyncLifetime
     private readonly SampleStudent sample = new("mlp");
     private RunningServer server = null!;
 
+    private OpenCalls OpenCalls => server.Host.Services.GetRequiredService<OpenCalls>();
+
     private RankingMetrics Metrics => server.Host.Services.GetRequiredService<RankingMetrics>();
 
     public async Task InitializeAsync() => server = await RunningServer.StartAsync(sample, new() { Concurrency = 1, MaxQueueMs = 10_000 });
@@ -97,6 +99,8 @@ public sealed class TakenCallLimitsTests : IAsyncLifetime
             await client.ReadAsync(f => f.Header.Type == FrameType.Data);
         await client.EndOfAsync(5);
         Assert.Equal((4096, 4096), (BodyOf(1), BodyOf(3)));
+        // A stop would wait for them.
+        await Eventually.HoldsAsync(() => OpenCalls.Count == 2, "the third has left");
         await client.SendAsync(WireFrames.Number(FrameType.WindowUpdate, 1, 100));
         await client.ReadAsync(f => f.Header is { Type: FrameType.Data, Stream: 1 });
         Assert.Equal(4196, BodyOf(1));
@@ -117,6 +121,7 @@ public sealed class TakenCallLimitsTests : IAsyncLifetime
         await client.SendAsync(WireFrames.Call(9, request));
         await client.ReadEndAsync(9);
         Assert.Equal(10, BodyOf(7));
+        await Eventually.HoldsAsync(() => OpenCalls.Count == 0, "all have left");
 
         static byte[] InitialWindow(int bytes) => WireFrames.Frame(FrameType.Settings, 0, 0, [0, 4, (byte)(bytes >> 24), (byte)(bytes >> 16), (byte)(bytes >> 8), (byte)bytes]);
 
