@@ -148,7 +148,7 @@ internal sealed partial class LoadConnection
             case FrameType.Ping when !frame.Has(Http2Frame.Acknowledgement):
                 Http2Frame.Write(control, payload.Length, FrameType.Ping, Http2Frame.Acknowledgement, 0);
                 payload.CopyTo(control.AsSpan(Http2Frame.HeaderBytes));
-                Send(control.AsSpan(0, Http2Frame.HeaderBytes + payload.Length));
+                Gather(control.AsSpan(0, Http2Frame.HeaderBytes + payload.Length));
                 break;
             case FrameType.WindowUpdate:
                 var increment = BinaryPrimitives.ReadInt32BigEndian(payload) & int.MaxValue;
@@ -182,7 +182,7 @@ internal sealed partial class LoadConnection
         unacknowledged += frame.Length;
         if (unacknowledged > AcknowledgeAfter)
         {
-            SendNumber(FrameType.WindowUpdate, 0, unacknowledged);
+            GatherNumber(FrameType.WindowUpdate, 0, unacknowledged);
             unacknowledged = 0;
         }
         // Of a call that was given up.
@@ -191,7 +191,7 @@ internal sealed partial class LoadConnection
         exchange.Received += frame.Length;
         if (exchange.Received > AcknowledgeAfter)
         {
-            SendNumber(FrameType.WindowUpdate, exchange.Stream, exchange.Received);
+            GatherNumber(FrameType.WindowUpdate, exchange.Stream, exchange.Received);
             exchange.Received = 0;
         }
         if (frame.Has(Http2Frame.Padded))
@@ -253,7 +253,7 @@ internal sealed partial class LoadConnection
             }
         }
         Http2Frame.Write(control, 0, FrameType.Settings, Http2Frame.Acknowledgement, 0);
-        Send(control.AsSpan(0, Http2Frame.HeaderBytes));
+        Gather(control.AsSpan(0, Http2Frame.HeaderBytes));
         if (isOpen)
             return;
         isOpen = true;

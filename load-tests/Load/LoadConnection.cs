@@ -17,11 +17,12 @@ internal sealed record LoadCall(Uri Address, int Streams, int DeadlineMs, int Ab
 /// generator costs is taken from the server it shares the machine with.
 /// </summary>
 /// <remarks>
-/// <see cref="Submit"/> and <see cref="Expire"/> from any thread; one thread of its own receives. What flow control does not let out waits here,
+/// <see cref="Submit"/>, <see cref="Send"/> and <see cref="Expire"/> from any thread; one thread of its own receives. What flow control does not let out waits here,
 /// with its intended time. A connection that is lost fails what it carried and is opened again.
 /// <code>
 /// using var connection = LoadConnection.Open(options, pool, versions);
 /// connection.Submit(request, intendedNs);
+/// connection.Send();
 /// … connection.InFlight … connection.TakeSamples()
 /// </code>
 /// </remarks>
@@ -32,6 +33,8 @@ internal sealed partial class LoadConnection : IDisposable
     private const int ReceiveWindow = 1 << 30;
     private const int DefaultWindow = 65_535; // RFC 9113, section 6.9.2
     private const int CancelCode = 8;
+    // What is longer is not copied to be sent with others: the call of the kernel costs less than the copy.
+    private const int MaxGathered = 32 << 10;
 
     private static readonly TimeSpan HandshakePatience = TimeSpan.FromSeconds(5);
 
@@ -43,10 +46,12 @@ internal sealed partial class LoadConnection : IDisposable
     private readonly Queue<(int Request, long IntendedNs)> waiting = new(4096);
     private readonly SampleLog log = new();
     private readonly byte[] control = new byte[64];
+    private readonly byte[] gathered = new byte[256 << 10];
     private readonly Lock gate = new();
     private readonly Thread receiver;
     private Socket socket;
     private Exchange? sending;
+    private int gatheredBytes;
     private int nextFrame;
     private int nextStream;
     private int oldestStream;
@@ -104,20 +109,24 @@ internal sealed partial class LoadConnection : IDisposable
         }
     }
 
-    /// <summary>Sends a request of the pool now, or as soon as flow control lets it.</summary>
+    /// <summary>Puts a request of the pool in line; <see cref="Send"/> sends it together with what else is due.</summary>
     public void Submit(int request, long intendedNs)
     {
         lock (gate)
         {
             inFlight++;
-            if (!isOpen)
-            {
+            if (isOpen)
+                waiting.Enqueue((request, intendedNs));
+            else
                 Finish(new(request, intendedNs, intendedNs, 0), MonotonicClock.NowNs(), 0, Outcome.Unavailable);
-                return;
-            }
-            waiting.Enqueue((request, intendedNs));
-            Drain();
         }
+    }
+
+    /// <summary>Sends what was submitted now, or as soon as flow control lets it.</summary>
+    public void Send()
+    {
+        lock (gate)
+            Drain();
     }
 
     /// <summary>Logs a request that was due and not sent.</summary>
@@ -178,10 +187,11 @@ internal sealed partial class LoadConnection : IDisposable
             while (waiting.TryPeek(out var next) && (sending is not null || TryBegin(next.Request, next.IntendedNs)))
             {
                 if (!SendFrames(requests[next.Request], sending!))
-                    return;
+                    break;
                 sending = null;
                 waiting.Dequeue();
             }
+            SendGathered();
         }
         catch (SocketException)
         {
@@ -234,13 +244,13 @@ internal sealed partial class LoadConnection : IDisposable
             exchange.SendWindow -= frame.Length;
         }
         if (nextFrame > begin)
-            Send(request.Bytes.AsSpan(request.FrameStarts[begin], request.FrameStarts[nextFrame] - request.FrameStarts[begin]));
+            Gather(request.Bytes.AsSpan(request.FrameStarts[begin], request.FrameStarts[nextFrame] - request.FrameStarts[begin]));
         return nextFrame == request.FrameStarts.Length - 1;
     }
 
     private void Abandon(Exchange exchange, long nowNs, Outcome outcome)
     {
-        SendNumber(FrameType.ResetStream, exchange.Stream, CancelCode);
+        GatherNumber(FrameType.ResetStream, exchange.Stream, CancelCode);
         Close(exchange, nowNs, outcome);
     }
 
@@ -266,7 +276,7 @@ internal sealed partial class LoadConnection : IDisposable
         nextStream += 2;
         active++;
         Http2Frame.WriteStream(opening!.Bytes, exchange.Stream);
-        Send(opening.Bytes);
+        Gather(opening.Bytes);
     }
 
     private void Finish(in Outstanding request, long nowNs, long version, Outcome outcome)
@@ -276,13 +286,34 @@ internal sealed partial class LoadConnection : IDisposable
         log.Add(new(request.IntendedNs, nowNs - request.IntendedNs, (int)Math.Min(int.MaxValue, request.SentNs - request.IntendedNs), (int)version, outcome));
     }
 
-    private void SendNumber(FrameType type, int stream, int number)
+    private void GatherNumber(FrameType type, int stream, int number)
     {
         Http2Frame.WriteNumber(control, type, stream, number);
-        Send(control.AsSpan(0, Http2Frame.HeaderBytes + sizeof(int)));
+        Gather(control.AsSpan(0, Http2Frame.HeaderBytes + sizeof(int)));
     }
 
-    private void Send(ReadOnlySpan<byte> bytes)
+    // To be sent with what else there is.
+    private void Gather(ReadOnlySpan<byte> bytes)
+    {
+        if (gatheredBytes + bytes.Length > gathered.Length || bytes.Length > MaxGathered)
+            SendGathered();
+        if (bytes.Length > MaxGathered)
+        {
+            Write(bytes);
+            return;
+        }
+        bytes.CopyTo(gathered.AsSpan(gatheredBytes));
+        gatheredBytes += bytes.Length;
+    }
+
+    private void SendGathered()
+    {
+        var bytes = gathered.AsSpan(0, gatheredBytes);
+        gatheredBytes = 0;
+        Write(bytes);
+    }
+
+    private void Write(ReadOnlySpan<byte> bytes)
     {
         while (!bytes.IsEmpty)
             bytes = bytes[socket.Send(bytes)..];
@@ -306,9 +337,9 @@ internal sealed partial class LoadConnection : IDisposable
     // Preface and settings: no header table, no push, windows that never close. Under the gate.
     private void Greet()
     {
-        (nextStream, oldestStream, active, sending) = (1, 1, 0, null);
+        (nextStream, oldestStream, active, sending, gatheredBytes) = (1, 1, 0, null, 0);
         (sendWindow, initialStreamWindow, maxStreams) = (DefaultWindow, DefaultWindow, 100);
-        Send(Encoding.ASCII.GetBytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+        Gather(Encoding.ASCII.GetBytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
         ReadOnlySpan<byte> settings =
         [
             0, 1, 0, 0, 0, 0, // SETTINGS_HEADER_TABLE_SIZE 0
@@ -317,7 +348,8 @@ internal sealed partial class LoadConnection : IDisposable
         ];
         Http2Frame.Write(control, settings.Length, FrameType.Settings, 0, 0);
         settings.CopyTo(control.AsSpan(Http2Frame.HeaderBytes));
-        Send(control.AsSpan(0, Http2Frame.HeaderBytes + settings.Length));
-        SendNumber(FrameType.WindowUpdate, 0, ReceiveWindow);
+        Gather(control.AsSpan(0, Http2Frame.HeaderBytes + settings.Length));
+        GatherNumber(FrameType.WindowUpdate, 0, ReceiveWindow);
+        SendGathered();
     }
 }

@@ -14,6 +14,8 @@ internal sealed class LoadRunner(IReadOnlyList<LoadConnection> connections, Vers
 {
     private const long LeadNs = 20_000_000;
     private const long SweepNs = 10_000_000;
+    // What is due at one moment, or while this thread was kept from running, is sent together: so many at most.
+    private const int Together = 64;
     private const long ProgressNs = 200_000_000;
 
     private readonly IReadOnlyList<LoadConnection> connections = connections;
@@ -30,12 +32,13 @@ internal sealed class LoadRunner(IReadOnlyList<LoadConnection> connections, Vers
         for (var at = nextSeconds(); at < seconds && !stop.IsCancellationRequested; at = nextSeconds())
         {
             var due = begin + (long)(at * 1e9);
-            for (var now = MonotonicClock.NowNs(); due - now > SweepNs && !stop.IsCancellationRequested; now = MonotonicClock.NowNs())
+            if (due > MonotonicClock.NowNs() || sent % Together == 0)
+                Send();
+            for (var now = MonotonicClock.NowNs(); due > now && !stop.IsCancellationRequested; now = MonotonicClock.NowNs())
             {
-                MonotonicClock.SleepUntil(now + SweepNs);
+                MonotonicClock.SleepUntil(Math.Min(due, now + SweepNs));
                 sweep.Look(sent);
             }
-            MonotonicClock.SleepUntil(due);
             var connection = connections[(int)(sent++ % connections.Count)];
             if (InFlight >= inFlightMax)
                 connection.Skip(due, Outcome.InFlightLimit);
@@ -43,6 +46,7 @@ internal sealed class LoadRunner(IReadOnlyList<LoadConnection> connections, Vers
                 connection.Submit((int)(next++ % requests), due);
             sweep.Look(sent);
         }
+        Send();
         Finish(sweep, sent);
     });
 
@@ -82,6 +86,7 @@ internal sealed class LoadRunner(IReadOnlyList<LoadConnection> connections, Vers
                     Interlocked.Increment(ref sent);
                     connection.Submit((int)(Interlocked.Increment(ref next) % requests), MonotonicClock.NowNs());
                 }
+                connection.Send();
             }
         }
     });
@@ -95,6 +100,12 @@ internal sealed class LoadRunner(IReadOnlyList<LoadConnection> connections, Vers
                 sum += connections[c].InFlight;
             return sum;
         }
+    }
+
+    private void Send()
+    {
+        for (var c = 0; c < connections.Count; c++)
+            connections[c].Send();
     }
 
     // Waits for the replies under way; who does not answer is given up.

@@ -140,10 +140,15 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
 
     private HeaderBlock Read(in Http2Frame frame, in ReadOnlySequence<byte> payload)
     {
-        Span<byte> block = stackalloc byte[MaxBlock];
-        payload.CopyTo(block);
-        return HeaderBlock.Read(block[(frame.Has(Http2Frame.HasPriority) ? Math.Min(PriorityBytes, frame.Length) : 0)..frame.Length], isTableEmpty);
+        if (payload.IsSingleSegment)
+            return Read(frame, payload.FirstSpan);
+        Span<byte> copy = stackalloc byte[MaxBlock];
+        payload.CopyTo(copy);
+        return Read(frame, copy[..frame.Length]);
     }
+
+    private HeaderBlock Read(in Http2Frame frame, ReadOnlySpan<byte> payload) =>
+        HeaderBlock.Read(payload[(frame.Has(Http2Frame.HasPriority) ? Math.Min(PriorityBytes, frame.Length) : 0)..], isTableEmpty);
 
     private void AskForEmptyTable()
     {

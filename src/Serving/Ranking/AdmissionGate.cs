@@ -15,6 +15,7 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
     private const double MeanWeight = 0.05;
     // A single request that was descheduled for 50 ms says little of the next one: one sample moves the mean by 3x at most.
     private const double OutlierFactor = 3;
+    private const double CrowdedShare = 0.5;
 
     private readonly TimeProvider time = time ?? TimeProvider.System;
     private readonly Queue<TaskCompletionSource> line = [];
@@ -36,6 +37,16 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
         {
             lock (gate)
                 return line.Count;
+        }
+    }
+
+    /// <summary>True while many more could not wait: some are being refused, or soon will be.</summary>
+    public bool IsCrowded
+    {
+        get
+        {
+            lock (gate)
+                return ExpectedMs > maxQueueMs * CrowdedShare;
         }
     }
 

@@ -13,7 +13,7 @@ internal sealed class BatchPayoff(TimeProvider clock)
     public const int LeastRequests = 16;
     public const double WorthwhileShare = 0.05;
 
-    // Long beside a queue of --max-queue-ms (50), short beside a change of traffic.
+    // Long beside a queue of --max-queue-ms (20), short beside a change of traffic.
     public static readonly TimeSpan Slice = TimeSpan.FromMilliseconds(100);
     public static readonly TimeSpan FirstRest = TimeSpan.FromSeconds(1);
     public static readonly TimeSpan LongestRest = TimeSpan.FromSeconds(8);

@@ -12,5 +12,5 @@ public sealed record RankingLimits
     public int Concurrency { get; init; } = Environment.ProcessorCount;
 
     /// <summary>Expected wait beyond which a request is refused at once, milliseconds.</summary>
-    public double MaxQueueMs { get; init; } = 50;
+    public double MaxQueueMs { get; init; } = 20;
 }

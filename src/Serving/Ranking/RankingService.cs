@@ -68,9 +68,11 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
             long? entered = null;
             try
             {
-                // A longer line is there for throughput: every switch costs all who stand in it.
+                // A longer line is there for throughput: every switch costs all who stand in it. One that is full costs those who are refused.
                 if (gate.Waiting <= limits.Concurrency)
-                    CoreSharing.LetOthersIn();
+                    CoreSharing.LetOthersIn(CoreSharing.Interval);
+                else if (gate.IsCrowded)
+                    CoreSharing.LetOthersIn(CoreSharing.CrowdedInterval);
                 budget.ThrowIfSpent();
                 entered = Stopwatch.GetTimestamp();
                 return Score(call, budget);

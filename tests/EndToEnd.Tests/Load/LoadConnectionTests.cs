@@ -118,6 +118,7 @@ public class LoadConnectionTests
         await using var server = await ScriptedRanking.StartAsync(_ => hold.Task);
         using var connection = Open(server, abandonMs: 50);
         connection.Submit(0, MonotonicClock.NowNs());
+        connection.Send();
         while (connection.InFlight > 0)
         {
             connection.Expire(MonotonicClock.NowNs());
@@ -142,6 +143,7 @@ public class LoadConnectionTests
         var port = server.Address.Port;
         using var connection = Open(server);
         connection.Submit(0, MonotonicClock.NowNs());
+        connection.Send();
         await arrived.Task;
         var disposal = server.DisposeAsync();
         hold.SetException(new RpcException(new Status(StatusCode.Aborted, "")));
@@ -182,6 +184,7 @@ public class LoadConnectionTests
 
     private static Sample[] Finished(LoadConnection connection)
     {
+        connection.Send();
         Assert.True(SpinWait.SpinUntil(() => connection.InFlight == 0, TimeSpan.FromSeconds(20)));
         return connection.TakeSamples();
     }

@@ -36,6 +36,22 @@ public sealed class AdmissionGateTests
         _ = gate.EnterAsync();
     }
 
+    // Whoever scores then lets those refuse who need a core for it.
+    [Fact]
+    public void A_line_is_crowded_once_it_is_half_as_long_as_it_may_be()
+    {
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 6);
+        for (var i = 0; i < 3; i++)
+        {
+            _ = gate.EnterAsync();
+            Assert.False(gate.IsCrowded);
+        }
+        _ = gate.EnterAsync();
+        Assert.True(gate.IsCrowded);
+        gate.Leave(null);
+        Assert.False(gate.IsCrowded);
+    }
+
     [Fact]
     public void One_slow_request_does_not_close_the_gate()
     {
