@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Text;
+using KdServing.Serving.Connections;
 
 namespace KdServing.LoadTests.Load;
 
@@ -16,15 +16,17 @@ internal sealed class HeaderBlock
     {
         bytes.Add(0x83); // :method POST, entry 3 of the static table
         bytes.Add(0x86); // :scheme http, entry 6
-        Literal(0x04, path);
-        Literal(0x01, authority);
+        bytes.Add(0x04); // :path, entry 4
+        Hpack.AddText(bytes, path);
+        bytes.Add(0x01); // :authority, entry 1
+        Hpack.AddText(bytes, authority);
         bytes.AddRange([0x0f, 31 - 15]); // content-type, entry 31: a four-bit prefix holds 15
-        Text("application/grpc");
-        NewLiteral("te", "trailers");
+        Hpack.AddText(bytes, "application/grpc");
+        Hpack.AddLiteral(bytes, "te", "trailers");
         TimeoutAt = -1;
         if (withDeadline)
         {
-            NewLiteral("grpc-timeout", new string('0', TimeoutDigits) + "m");
+            Hpack.AddLiteral(bytes, "grpc-timeout", new string('0', TimeoutDigits) + "m");
             TimeoutAt = bytes.Count - TimeoutDigits - 1;
         }
         Bytes = [.. bytes];
@@ -41,28 +43,6 @@ internal sealed class HeaderBlock
         ms = Math.Clamp(ms, 1, 99_999_999);
         for (var d = TimeoutDigits - 1; d >= 0; d--, ms /= 10)
             digits[d] = (byte)('0' + ms % 10);
-    }
-
-    private void Literal(byte indexedName, string value)
-    {
-        bytes.Add(indexedName);
-        Text(value);
-    }
-
-    private void NewLiteral(string name, string value)
-    {
-        bytes.Add(0x00);
-        Text(name);
-        Text(value);
-    }
-
-    private void Text(string text)
-    {
-        // A seven-bit prefix holds 126; an authority or path beyond that is none of ours.
-        if (text.Length > 126)
-            throw new ArgumentException($"header value '{text[..20]}…' is too long", nameof(text));
-        bytes.Add((byte)text.Length);
-        bytes.AddRange(Encoding.ASCII.GetBytes(text));
     }
 }
 
@@ -104,38 +84,13 @@ internal readonly record struct ReplyHeaders(int GrpcStatus, int PushbackMs)
     private static int Number(ReadOnlySpan<byte> digits) =>
         int.TryParse(digits, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number : (int)Grpc.Core.StatusCode.Unknown;
 
-    private static ReadOnlySpan<byte> Text(ref ReadOnlySpan<byte> block)
-    {
-        if (block.IsEmpty)
-            throw new Http2Exception("a reply's headers are cut short");
-        var isHuffman = (block[0] & 0x80) != 0;
-        var length = Integer(ref block, 7);
-        if (length > block.Length)
-            throw new Http2Exception("a reply's headers are cut short");
-        var text = block[..length];
-        block = block[length..];
-        // Kestrel does not compress; what another server compresses is left unread, and shows as UNKNOWN where it was the status.
-        return isHuffman ? default : text;
-    }
+    // Kestrel does not compress; what another server compresses is left unread, and shows as UNKNOWN where it was the status.
+    private static ReadOnlySpan<byte> Text(ref ReadOnlySpan<byte> block) => Hpack.TryText(ref block, out var text, out var isCompressed)
+        ? isCompressed ? default : text
+        : throw new Http2Exception("a reply's headers are cut short");
 
-    // RFC 7541, section 5.1.
-    private static int Integer(ref ReadOnlySpan<byte> block, int prefixBits)
-    {
-        var mask = (1 << prefixBits) - 1;
-        var value = block[0] & mask;
-        block = block[1..];
-        if (value < mask)
-            return value;
-        for (var shift = 0; shift <= 21 && !block.IsEmpty; shift += 7)
-        {
-            var next = block[0];
-            block = block[1..];
-            value += (next & 0x7f) << shift;
-            if ((next & 0x80) == 0)
-                return value;
-        }
-        throw new Http2Exception("a reply's headers are cut short");
-    }
+    private static int Integer(ref ReadOnlySpan<byte> block, int prefixBits) =>
+        Hpack.TryInteger(ref block, prefixBits, out var value) ? value : throw new Http2Exception("a reply's headers are cut short");
 }
 
 /// <summary>The other side does not speak HTTP/2 as it must.</summary>

@@ -17,23 +17,30 @@ internal static class CallFrames
     public static readonly byte[] Headers = Encode(Http2Frame.EndHeaders, Opening());
 
     /// <summary>The HEADERS frame that ends it: all is well.</summary>
-    public static readonly byte[] Trailers = Encode(Http2Frame.EndHeaders | Http2Frame.EndStream, Literal([], "grpc-status", "0"));
+    public static readonly byte[] Trailers = Encode(Http2Frame.EndHeaders | Http2Frame.EndStream, AllIsWell());
 
     /// <summary>A HEADERS frame that is all of an answer ("Trailers-Only").</summary>
     public static byte[] Failure(StatusCode code, string message, IEnumerable<Metadata.Entry> trailers)
     {
         var block = Opening();
-        Literal(block, "grpc-status", ((int)code).ToString(CultureInfo.InvariantCulture));
-        Literal(block, "grpc-message", Percent(message.Length > MaxMessage ? message[..MaxMessage] : message));
+        Hpack.AddLiteral(block, "grpc-status", ((int)code).ToString(CultureInfo.InvariantCulture));
+        Hpack.AddLiteral(block, "grpc-message", Percent(message.Length > MaxMessage ? message[..MaxMessage] : message));
         foreach (var trailer in trailers)
-            Literal(block, trailer.Key, trailer.IsBinary ? Convert.ToBase64String(trailer.ValueBytes) : trailer.Value);
+            Hpack.AddLiteral(block, trailer.Key, trailer.IsBinary ? Convert.ToBase64String(trailer.ValueBytes) : trailer.Value);
         return Encode(Http2Frame.EndHeaders | Http2Frame.EndStream, block);
     }
 
     private static List<byte> Opening()
     {
         List<byte> block = [0x88, 0x0f, 31 - 0x0f]; // :status 200 and content-type, entries 8 and 31 of the static table
-        Text(block, ContentType);
+        Hpack.AddText(block, ContentType);
+        return block;
+    }
+
+    private static List<byte> AllIsWell()
+    {
+        List<byte> block = [];
+        Hpack.AddLiteral(block, "grpc-status", "0");
         return block;
     }
 
@@ -43,31 +50,6 @@ internal static class CallFrames
         Http2Frame.Write(frame, block.Count, FrameType.Headers, (byte)flags, 0);
         block.CopyTo(frame, Http2Frame.HeaderBytes);
         return frame;
-    }
-
-    private static List<byte> Literal(List<byte> block, string name, string value)
-    {
-        block.Add(0);
-        Text(block, name);
-        Text(block, value);
-        return block;
-    }
-
-    // RFC 7541, sections 5.1 and 5.2.
-    private static void Text(List<byte> block, string text)
-    {
-        var bytes = Encoding.ASCII.GetBytes(text);
-        if (bytes.Length < 127)
-            block.Add((byte)bytes.Length);
-        else
-        {
-            block.Add(127);
-            var rest = bytes.Length - 127;
-            for (; rest >= 128; rest >>= 7)
-                block.Add((byte)(rest | 0x80));
-            block.Add((byte)rest);
-        }
-        block.AddRange(bytes);
     }
 
     // gRPC's status message: UTF-8, what is no printable ASCII in percent-encoding.

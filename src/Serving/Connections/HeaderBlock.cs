@@ -54,7 +54,7 @@ internal readonly record struct HeaderBlock(HeaderBlockKind Kind, bool EmptiesTa
             var first = block[0];
             if ((first & 0x80) != 0)
             {
-                if (!TryInteger(ref block, 7, out var entry))
+                if (!Hpack.TryInteger(ref block, 7, out var entry))
                     return default;
                 if (entry > StaticEntries)
                     return new(HeaderBlockKind.UsesTable, false, false, null);
@@ -65,13 +65,13 @@ internal readonly record struct HeaderBlock(HeaderBlockKind Kind, bool EmptiesTa
             {
                 var emptiesTable = false;
                 for (var isRead = true; isRead && !block.IsEmpty && (block[0] & 0xe0) == 0x20;)
-                    emptiesTable = (isRead = TryInteger(ref block, 5, out var size)) && size == 0;
+                    emptiesTable = (isRead = Hpack.TryInteger(ref block, 5, out var size)) && size == 0;
                 return new(HeaderBlockKind.UsesTable, emptiesTable, false, null);
             }
             var isAdded = (first & 0x40) != 0;
             if (isAdded && !tableIsEmpty)
                 return new(HeaderBlockKind.UsesTable, false, false, null);
-            if (!TryInteger(ref block, isAdded ? 6 : 4, out var name))
+            if (!Hpack.TryInteger(ref block, isAdded ? 6 : 4, out var name))
                 return default;
             if (name > StaticEntries)
                 return new(HeaderBlockKind.UsesTable, false, false, null);
@@ -85,11 +85,11 @@ internal readonly record struct HeaderBlock(HeaderBlockKind Kind, bool EmptiesTa
             // gRPC's C library spells names of the static table out.
             if (name == 0)
             {
-                if (!TryText(ref block, out var spelt, out var isNameCompressed))
+                if (!Hpack.TryText(ref block, out var spelt, out var isNameCompressed))
                     return default;
                 field = FieldOf(Plain(spelt, isNameCompressed, text));
             }
-            if (!TryText(ref block, out var value, out var isCompressed))
+            if (!Hpack.TryText(ref block, out var value, out var isCompressed))
                 return default;
             switch (field)
             {
@@ -152,38 +152,4 @@ internal readonly record struct HeaderBlock(HeaderBlockKind Kind, bool EmptiesTa
     // What can not be read is none of the texts that decide.
     private static ReadOnlySpan<byte> Plain(ReadOnlySpan<byte> text, bool isCompressed, Span<byte> room) =>
         isCompressed ? room[..Math.Max(0, HuffmanText.Decode(text, room))] : text;
-
-    // RFC 7541, section 5.2.
-    private static bool TryText(ref ReadOnlySpan<byte> block, out ReadOnlySpan<byte> text, out bool isCompressed)
-    {
-        text = default;
-        isCompressed = !block.IsEmpty && (block[0] & 0x80) != 0;
-        if (!TryInteger(ref block, 7, out var length) || length > block.Length)
-            return false;
-        text = block[..length];
-        block = block[length..];
-        return true;
-    }
-
-    // RFC 7541, section 5.1; numbers of more than 21 bits are none of a request that is worth answering quickly.
-    private static bool TryInteger(ref ReadOnlySpan<byte> block, int prefixBits, out int value)
-    {
-        value = 0;
-        if (block.IsEmpty)
-            return false;
-        var mask = (1 << prefixBits) - 1;
-        value = block[0] & mask;
-        block = block[1..];
-        if (value < mask)
-            return true;
-        for (var shift = 0; shift <= 14 && !block.IsEmpty; shift += 7)
-        {
-            var next = block[0];
-            block = block[1..];
-            value += (next & 0x7f) << shift;
-            if ((next & 0x80) == 0)
-                return true;
-        }
-        return false;
-    }
 }
