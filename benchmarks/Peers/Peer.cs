@@ -39,7 +39,9 @@ internal static class PeerLineup
     {
         string[] cpp = [Path.Combine(sources.Built, "bin", "cpp_server"), "--port", "{port}", "--engine"];
         string[] catalog = [Path.Combine(sources.Built, "bin", "catalog_server"), "--port", "{port}", "--items", $"{PeerModelFolder.CatalogItems}", "--engine"];
-        string[] serve = [DotNet, Ours(sources, "src/Serving", "KdServing.Serving.dll"), "--repository", model.Repository, "--model", PeerModel.Name, "--port", "{port}"];
+        // The others refuse nobody, however long their line: nor do ours here, and figures are of all requests.
+        string[] serve = [DotNet, Ours(sources, "src/Serving", "KdServing.Serving.dll"), "--repository", model.Repository, "--model", PeerModel.Name, "--port", "{port}",
+            "--max-queue-ms", "10000"];
         return
         [
             new("cpp-noop", "peers", [.. cpp, "noop"]) { IsNoop = true },
