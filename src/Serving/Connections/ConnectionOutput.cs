@@ -5,17 +5,14 @@ namespace KdServing.Serving.Connections;
 
 /// <summary>A connection's output: what Kestrel writes, and between its frames ours.</summary>
 /// <remarks>
-/// Kestrel's bytes are kept until it flushes, which it does at a frame's end: frames of ours are never in the midst of one. Bodies of both draw on the one
-/// window that the client gives the connection (RFC 9113, section 5.2), so it is kept here: a frame that exceeds it waits, and those behind it.
+/// Kestrel's bytes are kept until it flushes, which it does at a frame's end: frames of ours are never in the midst of one. Bodies of both draw on
+/// one <see cref="SharedWindow"/>: a frame that exceeds it waits, and those behind it.
 /// Whoever writes while nobody flushes flushes, without the lock; what others write meanwhile goes out next, together. Any thread.
 /// </remarks>
 /// <param name="output">To the client.</param>
 /// <param name="openCalls">Told while something waits, so that a stop waits for it.</param>
 internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) : PipeWriter
 {
-    /// <summary>What a client takes before it has said how much it takes (RFC 9113, section 6.9.2), of a stream and of a connection.</summary>
-    public const int InitialWindow = 65_535;
-
     // Beyond that, replies are not to be made of which the client does not take those that it has.
     private const int MaxWaiting = 256 * 1024;
 
@@ -24,10 +21,7 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) :
     // Frames that wait; those of the second for nothing but their turn.
     private readonly FrameQueue waiting = new();
     private readonly FrameQueue urgent = new();
-    // Bytes of bodies that may be sent; the most that ever was; and what Kestrel thinks that it may send.
-    private long window = InitialWindow;
-    private long largest = InitialWindow;
-    private long kestrelsWindow = InitialWindow;
+    private readonly SharedWindow window = new();
     // A server's first frame is its SETTINGS (RFC 9113, section 3.4): until Kestrel has sent them, nothing goes out.
     private bool hasBegun;
     private bool isFlushing;
@@ -93,16 +87,13 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) :
     }
 
     /// <summary>The client takes more.</summary>
-    /// <returns>How much of it Kestrel may be told: it thinks that what it sends is all that is sent.</returns>
+    /// <inheritdoc cref="SharedWindow.Add" path="/returns"/>
     public int AddCredit(int bytes)
     {
         int told;
         lock (gate)
         {
-            window += bytes;
-            largest = Math.Max(largest, window);
-            told = (int)Math.Clamp(largest - kestrelsWindow, 0, bytes);
-            kestrelsWindow += told;
+            told = window.Add(bytes);
             if (isCompleted || isFlushing || !hasBegun || !WriteWaiting())
                 return told;
             isFlushing = true;
@@ -161,8 +152,7 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) :
         while (Http2Frame.First(rest) is { IsEmpty: false } frame)
         {
             var header = Http2Frame.Read(frame);
-            if (header.Type == FrameType.Data)
-                kestrelsWindow -= header.Length;
+            window.KestrelWrote(header);
             if (header.Type is FrameType.Settings or FrameType.Ping or FrameType.WindowUpdate)
                 AddUrgent(frame);
             else
@@ -193,7 +183,7 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) :
     // One frame, in one or two pieces.
     private void Add(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second)
     {
-        if (hasBegun && !isFlushing && waiting.IsEmpty && TryTakeWindow(first))
+        if (hasBegun && !isFlushing && waiting.IsEmpty && window.TryTake(Http2Frame.Read(first)))
         {
             output.Write(first);
             output.Write(second);
@@ -212,7 +202,7 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) :
             Write(frame, urgent);
         if (waiting.IsEmpty)
             return isWritten;
-        while (waiting.Peek() is { IsEmpty: false } frame && TryTakeWindow(frame))
+        while (waiting.Peek() is { IsEmpty: false } frame && window.TryTake(Http2Frame.Read(frame)))
             Write(frame, waiting);
         if (waiting.IsEmpty)
             openCalls.Leave();
@@ -224,17 +214,6 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) :
             from.Remove(frame.Length);
             isWritten = true;
         }
-    }
-
-    private bool TryTakeWindow(ReadOnlySpan<byte> frame)
-    {
-        var header = Http2Frame.Read(frame);
-        if (header.Type != FrameType.Data)
-            return true;
-        if (header.Length > window)
-            return false;
-        window -= header.Length;
-        return true;
     }
 
     private bool TryBeginFlush()

@@ -21,7 +21,7 @@ internal sealed class TakenCalls(RankingEndpoint endpoint, Refusals refusals, Op
 
     private readonly Lock gate = new();
     private readonly Dictionary<int, TakenCall> calls = [];
-    private long streamWindow = ConnectionOutput.InitialWindow;
+    private long streamWindow = SharedWindow.Initial;
     private long arriving;
 
     public RankingEndpoint Endpoint => endpoint;

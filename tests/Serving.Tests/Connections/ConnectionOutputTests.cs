@@ -88,10 +88,7 @@ public sealed class ConnectionOutputTests
     [Fact]
     public async Task A_connection_that_is_let_go_while_another_sends_is_nobodys_error()
     {
-        var slow = new Pipe(new(pauseWriterThreshold: 200, resumeWriterThreshold: 100, useSynchronizationContext: false));
-        var output = new ConnectionOutput(slow.Writer, openCalls);
-        output.Write(WireFrames.Settings);
-        await output.FlushAsync();
+        var (slow, output) = await SlowAsync(pauseAt: 200);
         output.Send(1, Reply(100).Finish());
         output.Send(3, Reply(1).Finish());
         var sending = output.SendAsync(Ours).AsTask();
@@ -120,10 +117,7 @@ public sealed class ConnectionOutputTests
     [Fact]
     public async Task A_client_that_does_not_read_holds_Kestrel_and_refusals_up()
     {
-        var slow = new Pipe(new(pauseWriterThreshold: 200, resumeWriterThreshold: 100, useSynchronizationContext: false));
-        var output = new ConnectionOutput(slow.Writer, openCalls);
-        output.Write(WireFrames.Settings);
-        await output.FlushAsync();
+        var (slow, output) = await SlowAsync(pauseAt: 200);
         output.Send(1, Reply(100).Finish());
         var sending = output.SendAsync(Ours).AsTask();
         output.Write(WireFrames.Data(3, [1]));
@@ -152,10 +146,7 @@ public sealed class ConnectionOutputTests
     [Fact]
     public async Task What_was_written_before_the_end_still_goes_out()
     {
-        var slow = new Pipe(new(pauseWriterThreshold: 200, resumeWriterThreshold: 100, useSynchronizationContext: false));
-        var output = new ConnectionOutput(slow.Writer, openCalls);
-        output.Write(WireFrames.Settings);
-        await output.FlushAsync();
+        var (slow, output) = await SlowAsync(pauseAt: 200);
         output.Send(1, Reply(100).Finish());
         output.Send(3, Reply(1).Finish());
         output.Write(WireFrames.Frame(FrameType.GoAway, 0, 0, new byte[8]));
@@ -173,10 +164,7 @@ public sealed class ConnectionOutputTests
     public async Task Frames_stay_whole_and_within_the_window_whoever_writes()
     {
         const int Frames = 2000;
-        var slow = new Pipe(new(pauseWriterThreshold: 4096, resumeWriterThreshold: 1024, useSynchronizationContext: false));
-        var output = new ConnectionOutput(slow.Writer, openCalls);
-        output.Write(WireFrames.Settings);
-        await output.FlushAsync();
+        var (slow, output) = await SlowAsync(pauseAt: 4096);
         var kestrels = new Lock();
         var (data, credit) = (WireFrames.Data(1, new byte[500], ends: false), 0L);
         var writers = Enumerable.Range(0, 2).Select(_ => Task.Run(async () =>
@@ -205,7 +193,7 @@ public sealed class ConnectionOutputTests
             for (var i = 0; i < Frames; i++)
                 output.Send(3, Reply(100).Finish());
         })).ToList();
-        var (counts, taken, window, rest) = (new Dictionary<string, int>(), 0, ConnectionOutput.InitialWindow, Array.Empty<byte>());
+        var (counts, taken, window, rest) = (new Dictionary<string, int>(), 0, SharedWindow.Initial, Array.Empty<byte>());
         while (counts.Values.Sum() < 1 + Frames * 6)
         {
             var read = await slow.Reader.ReadAsync();
@@ -221,7 +209,7 @@ public sealed class ConnectionOutputTests
                 taken += frame.Length;
                 Assert.True((window -= frame.Length) >= 0, "more than the client takes");
             }
-            if (taken > ConnectionOutput.InitialWindow / 2 || (taken > 0 && window < 1000))
+            if (taken > SharedWindow.Initial / 2 || (taken > 0 && window < 1000))
             {
                 window += taken;
                 Interlocked.Add(ref credit, output.AddCredit(taken));
@@ -239,6 +227,16 @@ public sealed class ConnectionOutputTests
         var reply = RankedReply.Rent();
         reply.AddTarget("click", new float[candidates], default, 1, candidates, default);
         return reply;
+    }
+
+    // To a client that does not read, and takes so many bytes before whoever sends waits; Kestrel has had the first word.
+    private async Task<(Pipe Pipe, ConnectionOutput Output)> SlowAsync(int pauseAt)
+    {
+        var slow = new Pipe(new(pauseWriterThreshold: pauseAt, resumeWriterThreshold: pauseAt / 2, useSynchronizationContext: false));
+        var output = new ConnectionOutput(slow.Writer, openCalls);
+        output.Write(WireFrames.Settings);
+        await output.FlushAsync();
+        return (slow, output);
     }
 
     private async Task KestrelAsync(params byte[][] frames)

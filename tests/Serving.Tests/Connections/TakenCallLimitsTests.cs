@@ -53,7 +53,7 @@ public sealed class TakenCallLimitsTests : IAsyncLifetime
         for (var credit = 0; ended < 30;)
         {
             var sent = client.Seen.Where(f => f.Header.Type == FrameType.Data).Sum(f => f.Header.Length);
-            Assert.True(sent <= ConnectionOutput.InitialWindow + credit, $"{sent} bytes were sent, {ConnectionOutput.InitialWindow + credit} were allowed");
+            Assert.True(sent <= SharedWindow.Initial + credit, $"{sent} bytes were sent, {SharedWindow.Initial + credit} were allowed");
             await client.SendAsync(WireFrames.Number(FrameType.WindowUpdate, 0, 20_000));
             credit += 20_000;
             await client.ReadAsync(f => f.Header.Type is FrameType.Headers or FrameType.Data && f.Header.Has(Http2Frame.EndStream));
