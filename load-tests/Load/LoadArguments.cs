@@ -7,6 +7,10 @@ namespace KdServing.LoadTests.Load;
 /// <summary>The options of <c>kd load</c> beside those every traffic command shares.</summary>
 internal sealed class LoadArguments
 {
+    // Against refusals that take milliseconds it is little, and it halves what the generator takes from the server beside it.
+    private const int OverloadTickUs = 250;
+    private const int MaxTickUs = 10_000;
+
     public readonly Option<LoadMode> Mode = new("--mode")
     {
         Description = "steps: open loop at --rates. closed: --concurrency in flight. ramp: the highest rate whose p99 keeps --p99-limit-ms. "
@@ -49,6 +53,12 @@ internal sealed class LoadArguments
     public readonly Option<double> P99Limit = new("--p99-limit-ms") { Description = "ramp: the p99 to keep, from the intended send time.", DefaultValueFactory = _ => 10 };
     public readonly Option<int> Burst = new("--burst") { Description = "burst: requests due at one moment.", DefaultValueFactory = _ => 100 };
     public readonly Option<double> BurstEvery = new("--burst-every") { Description = "burst: seconds from one to the next.", DefaultValueFactory = _ => 1 };
+    public readonly Option<int?> Tick = new("--tick-us")
+    {
+        Description = "Open loops: what is due within so many microseconds is sent together; the wait counts as latency. "
+            + "0: each request when it is due, which at tens of thousands a second takes cores. Default: 250 for overload, else 0.",
+    };
+
     public readonly Option<string?> Repository = new("--repository") { Description = "storm: the server's model repository; clones of its newest version are published there." };
     public readonly Option<double> SwapEvery = new("--swap-every") { Description = "storm: seconds from one version to the next.", DefaultValueFactory = _ => 1 };
     public readonly Option<string?> Control = new("--control") { Description = "storm: HOST:PORT of the server's control listener; in every other phase the server holds its version, and the two are compared." };
@@ -82,6 +92,11 @@ internal sealed class LoadArguments
         foreach (var option in new[] { Connections, Pool, Burst })
             TrafficTarget.AtLeast(option, 1);
         TrafficTarget.AtLeast(Streams, 0);
+        Tick.Validators.Add(r =>
+        {
+            if (r.GetValueOrDefault<int?>() is < 0 or > MaxTickUs)
+                r.AddError($"--tick-us must be 0 to {MaxTickUs}");
+        });
         Plot.Validators.Add(r =>
         {
             if (r.GetValueOrDefault<string?>() is { } path && Path.GetExtension(path) is not (".svg" or ".html"))
@@ -93,8 +108,8 @@ internal sealed class LoadArguments
     {
         foreach (var option in new Option[]
         {
-            Mode, Rates, Concurrency, Factors, Seconds, WarmUp, Connections, Streams, Pool, ById, ItemsOut, Abandon, P99Limit, Burst, BurstEvery, Repository,
-            SwapEvery, Control, PhaseSeconds, Status, ServerPid, Report, Csv, Requests, Plot,
+            Mode, Rates, Concurrency, Factors, Seconds, WarmUp, Connections, Streams, Pool, ById, ItemsOut, Abandon, P99Limit, Burst, BurstEvery, Tick,
+            Repository, SwapEvery, Control, PhaseSeconds, Status, ServerPid, Report, Csv, Requests, Plot,
         })
             command.Add(option);
         command.Validators.Add(r =>
@@ -123,6 +138,7 @@ internal sealed class LoadArguments
         P99LimitMs = parsed.GetValue(P99Limit),
         Burst = parsed.GetValue(Burst),
         BurstEverySeconds = parsed.GetValue(BurstEvery),
+        TickUs = parsed.GetValue(Tick) ?? (parsed.GetValue(Mode) == LoadMode.Overload ? OverloadTickUs : 0),
     };
 
     private static void Above(Option<double> option, double limit) => option.Validators.Add(r =>

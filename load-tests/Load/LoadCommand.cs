@@ -70,8 +70,8 @@ public static class LoadCommand
         EncodedRequest[] encoded = [.. pool.Select(r => call.Streams > 0 ? EncodedRequest.Message(r) : EncodedRequest.Unary(r, headers))];
 
         using var progress = new LoadProgress();
-        using var session = new LoadSession(call, encoded, parsed.GetValue(arguments.Connections), traffic.InFlightMax, new(parsed.GetValue(arguments.Status)),
-            parsed.GetValue(arguments.ServerPid), progress.Show);
+        using var session = new LoadSession(call, encoded, parsed.GetValue(arguments.Connections), traffic.InFlightMax, plan.TickUs,
+            new(parsed.GetValue(arguments.Status)), parsed.GetValue(arguments.ServerPid), progress.Show);
         using var storm = plan.Mode == LoadMode.Storm ? new VersionStorm(parsed.GetValue(arguments.Repository)!, pool[0].Model) : null;
         using var end = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var publishing = storm?.RunAsync(parsed.GetValue(arguments.SwapEvery), end.Token) ?? Task.CompletedTask;

@@ -50,6 +50,9 @@ internal sealed record LoadPlan
     public required int Burst { get; init; }
 
     public required double BurstEverySeconds { get; init; }
+
+    /// <summary>Open loops send together what is due within so many microseconds.</summary>
+    public required int TickUs { get; init; }
 }
 
 /// <summary>The modes: each runs its steps, hands every finished one on, and says what it found.</summary>

@@ -9,7 +9,8 @@ internal readonly record struct StepProgress(string Name, double Seconds, double
 /// <summary>Drives the connections through one step after another.</summary>
 /// <param name="requests">Requests of the pool the connections were opened with.</param>
 /// <param name="inFlightMax">Requests under way at most; what is due beyond is logged as <see cref="Outcome.InFlightLimit"/>.</param>
-internal sealed class LoadRunner(IReadOnlyList<LoadConnection> connections, VersionsSeen versions, int requests, int inFlightMax, int abandonMs,
+/// <param name="tickUs">Open loops: what is due within so many microseconds is sent together, so long after the first; 0: each when it is due.</param>
+internal sealed class LoadRunner(IReadOnlyList<LoadConnection> connections, VersionsSeen versions, int requests, int inFlightMax, int tickUs, int abandonMs,
     Action<StepProgress> progress)
 {
     private const long LeadNs = 20_000_000;
@@ -32,11 +33,13 @@ internal sealed class LoadRunner(IReadOnlyList<LoadConnection> connections, Vers
         for (var at = nextSeconds(); at < seconds && !stop.IsCancellationRequested; at = nextSeconds())
         {
             var due = begin + (long)(at * 1e9);
-            if (due > MonotonicClock.NowNs() || sent % Together == 0)
+            var isAhead = due > MonotonicClock.NowNs();
+            if (isAhead || sent % Together == 0)
                 Send();
-            for (var now = MonotonicClock.NowNs(); due > now && !stop.IsCancellationRequested; now = MonotonicClock.NowNs())
+            var until = isAhead ? due + tickUs * 1000L : due;
+            for (var now = MonotonicClock.NowNs(); until > now && !stop.IsCancellationRequested; now = MonotonicClock.NowNs())
             {
-                MonotonicClock.SleepUntil(Math.Min(due, now + SweepNs));
+                MonotonicClock.SleepUntil(Math.Min(until, now + SweepNs));
                 sweep.Look(sent);
             }
             var connection = connections[(int)(sent++ % connections.Count)];

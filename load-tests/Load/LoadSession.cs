@@ -14,7 +14,7 @@ internal sealed class LoadSession : IDisposable
     private long versionBefore;
 
     /// <exception cref="IOException">The server does not answer.</exception>
-    public LoadSession(LoadCall call, IReadOnlyList<EncodedRequest> pool, int connectionCount, int inFlightMax, SwapWindows windows, int? serverPid,
+    public LoadSession(LoadCall call, IReadOnlyList<EncodedRequest> pool, int connectionCount, int inFlightMax, int tickUs, SwapWindows windows, int? serverPid,
         Action<StepProgress> progress)
     {
         this.windows = windows;
@@ -29,7 +29,7 @@ internal sealed class LoadSession : IDisposable
             Dispose();
             throw;
         }
-        runner = new(connections, versions, pool.Count, inFlightMax, call.AbandonMs, progress);
+        runner = new(connections, versions, pool.Count, inFlightMax, tickUs, call.AbandonMs, progress);
     }
 
     /// <summary>Why a connection was lost; null: none was.</summary>

@@ -205,7 +205,7 @@ public sealed class ServingHost : IAsyncDisposable
         services.AddSingleton(p => new PrometheusText(p.GetRequiredService<RankingMetrics>().Meter));
         services.AddSingleton(p => new LatencySeries(p.GetRequiredService<RankingMetrics>().Latency));
         services.AddSingleton(p => new RankingService(p.GetRequiredService<RankingModel>(), p.GetRequiredService<ServableSlot>(), options.Limits,
-            p.GetRequiredService<AdmissionGate>(), p.GetRequiredService<RecentRequests>(), p.GetRequiredService<ShadowScoring>(), p.GetRequiredService<RankingMetrics>(),
+            p.GetRequiredService<AdmissionGate>(), p.GetRequiredService<GatheredSends>(), p.GetRequiredService<RecentRequests>(), p.GetRequiredService<ShadowScoring>(), p.GetRequiredService<RankingMetrics>(),
             p.GetService<ItemCatalog>(), p.GetService<RequestBatcher>(), p.GetRequiredService<OpenStreams>(), p.GetRequiredService<IHostApplicationLifetime>(), p.GetRequiredService<ILogger<RankingService>>()));
         services.AddSingleton<RankingEndpoint>(p => p.GetRequiredService<RankingService>());
         services.AddSingleton(new OpenStreams(options.StreamLinger));

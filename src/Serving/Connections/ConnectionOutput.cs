@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using KdServing.Serving.Ranking;
 
 namespace KdServing.Serving.Connections;
 
@@ -7,11 +8,12 @@ namespace KdServing.Serving.Connections;
 /// <remarks>
 /// Kestrel's bytes are kept until it flushes, which it does at a frame's end: frames of ours are never in the midst of one. Bodies of both draw on
 /// one <see cref="SharedWindow"/>: a frame that exceeds it waits, and those behind it.
-/// Whoever writes while nobody flushes flushes, without the lock; what others write meanwhile goes out next, together. Any thread.
+/// Whoever writes while nobody flushes flushes, without the lock; what others write meanwhile goes out next, together. What is ours may be held a
+/// moment before (<see cref="GatheredSends"/>). Any thread.
 /// </remarks>
 /// <param name="output">To the client.</param>
 /// <param name="openCalls">Told while something waits, so that a stop waits for it.</param>
-internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) : PipeWriter
+internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls, GatheredSends gathered) : PipeWriter
 {
     // Beyond that, replies are not to be made of which the client does not take those that it has.
     private const int MaxWaiting = 256 * 1024;
@@ -25,8 +27,10 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) :
     // A server's first frame is its SETTINGS (RFC 9113, section 3.4): until Kestrel has sent them, nothing goes out.
     private bool hasBegun;
     private bool isFlushing;
+    private bool isHeld;
     private bool isCompleted;
     private Exception? failure;
+    private Action? sendHeld;
     private volatile Task<FlushResult> slow = Task.FromResult(default(FlushResult));
 
     public override bool CanGetUnflushedBytes => true;
@@ -47,16 +51,17 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) :
     /// <returns>Completes late when the client does not read what it is sent.</returns>
     public ValueTask SendAsync(ReadOnlySpan<byte> frames)
     {
+        bool holds;
         lock (gate)
         {
             if (isCompleted)
                 return default;
             AddUrgent(frames);
-            if (!TryBeginFlush())
+            if (isFlushing || !hasBegun)
                 return new(slow);
+            holds = BeginFlushOrHold();
         }
-        var flush = Flush(default);
-        return flush.IsCompletedSuccessfully ? default : new(flush.AsTask());
+        return FlushOrHold(holds);
     }
 
     /// <summary>Sends a piece of a reply's message.</summary>
@@ -65,6 +70,7 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) :
     public void Send(int stream, ReadOnlySpan<byte> message, bool begins = true, bool ends = true)
     {
         Span<byte> header = stackalloc byte[Http2Frame.HeaderBytes];
+        bool holds;
         lock (gate)
         {
             if (isCompleted)
@@ -80,10 +86,11 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) :
             }
             if (ends)
                 Add(CallFrames.Trailers, stream);
-            if (!TryBeginFlush())
+            if (isFlushing || !hasBegun)
                 return;
+            holds = BeginFlushOrHold();
         }
-        Flush(default);
+        _ = FlushOrHold(holds);
     }
 
     /// <summary>The client takes more.</summary>
@@ -213,6 +220,40 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls) :
             output.Write(frame);
             from.Remove(frame.Length);
             isWritten = true;
+        }
+    }
+
+    // True: what is written goes out with what other connections have to send.
+    private bool BeginFlushOrHold()
+    {
+        isHeld = isHeld || gathered.TryHold(sendHeld ??= SendHeld);
+        isFlushing = !isHeld;
+        return isHeld;
+    }
+
+    private ValueTask FlushOrHold(bool holds)
+    {
+        if (holds)
+            return default;
+        var flush = Flush(default);
+        return flush.IsCompletedSuccessfully ? default : new(flush.AsTask());
+    }
+
+    private void SendHeld()
+    {
+        lock (gate)
+        {
+            isHeld = false;
+            if (isCompleted || !TryBeginFlush())
+                return;
+        }
+        try
+        {
+            Flush(default);
+        }
+        // Whoever sends for others is not told what is wrong with their connection: who reads it finds out.
+        catch (Exception)
+        {
         }
     }
 

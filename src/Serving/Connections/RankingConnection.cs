@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using KdServing.Serving.Ranking;
 using KdServing.Serving.Status;
 using KdServing.Serving.Wire;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -11,9 +12,9 @@ internal sealed class RankingConnection : IDuplexPipe
     private readonly ConnectionInput input;
     private readonly ConnectionOutput output;
 
-    private RankingConnection(IDuplexPipe transport, Refusals refusals, RankingEndpoint endpoint, OpenCalls openCalls, RankingMetrics metrics)
+    private RankingConnection(IDuplexPipe transport, Refusals refusals, RankingEndpoint endpoint, OpenCalls openCalls, GatheredSends gathered, RankingMetrics metrics)
     {
-        output = new(transport.Output, openCalls);
+        output = new(transport.Output, openCalls, gathered);
         var calls = new TakenCalls(endpoint, refusals, openCalls, output, metrics);
         input = new(transport.Input, new(refusals, calls, output), output);
     }
@@ -26,14 +27,14 @@ internal sealed class RankingConnection : IDuplexPipe
     public static void AddTo(ListenOptions listener)
     {
         var services = listener.ApplicationServices;
-        var (refusals, endpoint, openCalls, metrics) = (services.GetRequiredService<Refusals>(), services.GetRequiredService<RankingEndpoint>(),
-            services.GetRequiredService<OpenCalls>(), services.GetRequiredService<RankingMetrics>());
+        var (refusals, endpoint, openCalls, gathered, metrics) = (services.GetRequiredService<Refusals>(), services.GetRequiredService<RankingEndpoint>(),
+            services.GetRequiredService<OpenCalls>(), services.GetRequiredService<GatheredSends>(), services.GetRequiredService<RankingMetrics>());
         // Before Kestrel closes connections: it stops with the host's services, which is after this.
         services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping.Register(openCalls.Close);
         listener.Use(next => async connection =>
         {
             var transport = connection.Transport;
-            var ours = new RankingConnection(transport, refusals, endpoint, openCalls, metrics);
+            var ours = new RankingConnection(transport, refusals, endpoint, openCalls, gathered, metrics);
             connection.Transport = ours;
             try
             {

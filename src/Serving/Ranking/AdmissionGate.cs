@@ -31,22 +31,15 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
     public int Running => Volatile.Read(ref running);
 
     /// <summary>Requests waiting now.</summary>
-    public int Waiting
-    {
-        get
-        {
-            lock (gate)
-                return line.Count;
-        }
-    }
+    public int Waiting => Line.Waiting;
 
-    /// <summary>True while many more could not wait: some are being refused, or soon will be.</summary>
-    public bool IsCrowded
+    /// <summary>How many wait now, and whether it takes them so long that others are being refused, or soon will be.</summary>
+    public (int Waiting, bool IsCrowded) Line
     {
         get
         {
             lock (gate)
-                return ExpectedMs > maxQueueMs * CrowdedShare;
+                return (line.Count, line.Count > 0 && ExpectedMs > maxQueueMs * CrowdedShare);
         }
     }
 

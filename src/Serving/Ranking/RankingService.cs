@@ -11,8 +11,8 @@ using Microsoft.ML.OnnxRuntime;
 namespace KdServing.Serving.Ranking;
 
 /// <summary>The <c>Ranking</c> service: validate, acquire, score, select, reply.</summary>
-public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, RecentRequests recent,
-    ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, RequestBatcher? batcher, OpenStreams streams, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
+public sealed class RankingService(RankingModel model, ServableSlot slot, RankingLimits limits, AdmissionGate gate, GatheredSends gathered,
+    RecentRequests recent, ShadowScoring shadow, RankingMetrics metrics, ItemCatalog? catalog, RequestBatcher? batcher, OpenStreams streams, IHostApplicationLifetime lifetime, ILogger<RankingService> log) : RankingEndpoint
 {
     public override Task<RankedReply> RankAsync(RankCall request, CallBudget budget)
     {
@@ -68,11 +68,7 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
             long? entered = null;
             try
             {
-                // A longer line is there for throughput: every switch costs all who stand in it. One that is full costs those who are refused.
-                if (gate.Waiting <= limits.Concurrency)
-                    CoreSharing.LetOthersIn(CoreSharing.Interval);
-                else if (gate.IsCrowded)
-                    CoreSharing.LetOthersIn(CoreSharing.CrowdedInterval);
+                LetOthersIn();
                 budget.ThrowIfSpent();
                 entered = Stopwatch.GetTimestamp();
                 return Score(call, budget);
@@ -96,6 +92,17 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
                 batcher!.Answered(choice == BatchChoice.Together, elapsed);
             call.Return();
         }
+    }
+
+    // A longer line is there for throughput: every switch costs all who stand in it. One that is full costs those who are refused.
+    private void LetOthersIn()
+    {
+        var (waiting, isCrowded) = gate.Line;
+        gathered.SendDue(isCrowded);
+        if (waiting <= limits.Concurrency)
+            CoreSharing.LetOthersIn(CoreSharing.Interval);
+        else if (isCrowded)
+            CoreSharing.LetOthersIn(CoreSharing.CrowdedInterval);
     }
 
     /// <returns>No reply: the request is to go by itself.</returns>

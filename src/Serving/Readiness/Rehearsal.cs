@@ -94,8 +94,8 @@ internal sealed class Rehearsal(RankingModel model, RankingLimits limits, NicedT
         slot.Swap(servable);
         var mine = limits with { MaxQueueMs = MaxQueueMs };
         var gate = new AdmissionGate(mine.Concurrency, mine.MaxQueueMs);
-        return LoopbackServer.Build(port: 0, gate, metrics, services => new RankingService(model, slot, mine, gate, new RecentRequests(),
-            new ShadowScoring(slot, thread), metrics, catalog: null, batcher: null, new OpenStreams(TimeSpan.Zero),
+        return LoopbackServer.Build(port: 0, gate, metrics, services => new RankingService(model, slot, mine, gate, services.GetRequiredService<GatheredSends>(),
+            new RecentRequests(), new ShadowScoring(slot, thread), metrics, catalog: null, batcher: null, new OpenStreams(TimeSpan.Zero),
             services.GetRequiredService<IHostApplicationLifetime>(), services.GetRequiredService<ILogger<RankingService>>()));
     }
 

@@ -1,5 +1,6 @@
 using System.Net;
 using KdServing.Serving.Connections;
+using KdServing.Serving.Ranking;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
@@ -14,6 +15,7 @@ public static class RankingTransport
     /// <summary>Replaces the 4 KiB blocks a connection reads into by larger ones. Who listens also provides an <c>AdmissionGate</c>, <c>RankingMetrics</c> and the <c>RankingEndpoint</c>.</summary>
     public static void AddTo(IServiceCollection services) =>
         services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>().AddSingleton<Refusals>().AddSingleton<OpenCalls>()
+            .AddSingleton(p => new GatheredSends(p.GetRequiredService<AdmissionGate>()))
             // Bytes are looked at on the thread that has received them, and sent on the thread that has written them: each hand-over to another thread
             // costs more than either, and waits for a core.
             .Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true);

@@ -67,6 +67,20 @@ public sealed class LoadCommandTests : IDisposable
     }
 
     [Fact]
+    public async Task What_is_due_within_a_tick_is_sent_together()
+    {
+        await using var server = await ScriptedRanking.StartAsync(r => Task.FromResult(ScriptedRanking.Reply(r, 1)));
+        var csv = Path.Combine(dataset.Folder, "requests.csv");
+        Assert.Equal(0, await RunAsync(server, $"--schema {Schemafile} --rates 1000 --seconds 0.3 --warm-up 0 --arrivals Constant --candidates 3 --pool 2 --tick-us 10000 --requests-csv {csv}"));
+        var delaysUs = (await File.ReadAllLinesAsync(csv)).Skip(1).Select(l => int.Parse(l.Split(',')[3])).ToList();
+        Assert.Equal(300, delaysUs.Count);
+        // Of some ten that go together the first waits the tick, and none goes before it is due.
+        Assert.True(delaysUs[0] >= 10_000);
+        Assert.All(delaysUs, d => Assert.True(d >= 0));
+        Assert.Contains(delaysUs, d => d < 5_000);
+    }
+
+    [Fact]
     public void Bursts_are_due_at_one_moment_on_top_of_the_steady_rate()
     {
         var schedule = new BurstSchedule(10, burst: 3, everySeconds: 0.25);
@@ -88,6 +102,8 @@ public sealed class LoadCommandTests : IDisposable
 
     [Theory]
     [InlineData("--rates 0", "above 0")]
+    [InlineData("--tick-us -1", "--tick-us must be 0 to 10000")]
+    [InlineData("--tick-us 10001", "--tick-us must be 0 to 10000")]
     [InlineData("--mode storm", "--repository")]
     [InlineData("--plot x.png", ".svg or .html")]
     [InlineData("--items-out x", "--by-id")]

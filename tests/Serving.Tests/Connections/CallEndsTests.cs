@@ -26,8 +26,9 @@ public sealed class CallEndsTests : IDisposable
 
     public CallEndsTests()
     {
-        var output = new ConnectionOutput(new Pipe().Writer, openCalls);
-        calls = new(endpoint, new(new AdmissionGate(concurrency: 1, maxQueueMs: 1000), metrics), openCalls, output, metrics);
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 1000);
+        var output = new ConnectionOutput(new Pipe().Writer, openCalls, new(gate));
+        calls = new(endpoint, new(gate, metrics), openCalls, output, metrics);
     }
 
     public void Dispose() => metrics.Dispose();

@@ -55,7 +55,7 @@ public sealed class ConnectionInputTests : IDisposable
 
         await gate.EnterAsync();
         var (incoming, outgoing) = (Unpaused(), Unpaused());
-        var output = new ConnectionOutput(outgoing.Writer, openCalls);
+        var output = new ConnectionOutput(outgoing.Writer, openCalls, new(roomy));
         await output.FlushAsync();
         var input = Input(incoming, output, new EchoEndpoint(), gate);
         var reading = ReadAllAsync(input, new(seed));
@@ -109,7 +109,7 @@ public sealed class ConnectionInputTests : IDisposable
         sent.AddRange([.. WireFrames.Headers(601, WireFrames.Plain()), .. WireFrames.Data(601, new byte[10], ends: false)]);
 
         var (incoming, endpoint) = (Unpaused(), new EchoEndpoint());
-        var output = new ConnectionOutput(Unpaused().Writer, openCalls);
+        var output = new ConnectionOutput(Unpaused().Writer, openCalls, new(roomy));
         var input = Input(incoming, output, endpoint, roomy);
         var reading = ReadAllAsync(input, new(seed));
         await SendAsync(incoming.Writer, sent, random);
@@ -126,7 +126,7 @@ public sealed class ConnectionInputTests : IDisposable
     public async Task Kestrel_sees_a_call_now_and_then()
     {
         var (time, incoming, endpoint) = (new ManualTime(), Unpaused(), new EchoEndpoint());
-        var input = Input(incoming, new(Unpaused().Writer, openCalls), endpoint, roomy, time);
+        var input = Input(incoming, new(Unpaused().Writer, openCalls, new(roomy)), endpoint, roomy, time);
         await incoming.Writer.WriteAsync(WireFrames.Preface);
         await PassesAsync(WireFrames.Preface.Length);
         var stream = 1;

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using KdServing.Serving.Connections;
+using KdServing.Serving.Ranking;
 using KdServing.Serving.Wire;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
@@ -13,9 +14,16 @@ public sealed class ConnectionOutputTests
 
     private readonly Pipe pipe = new(new(pauseWriterThreshold: 0, useSynchronizationContext: false));
     private readonly OpenCalls openCalls = new(Options.Create(new HostOptions()));
+    private readonly AdmissionGate gate = new(concurrency: 1, maxQueueMs: 1);
+    private readonly ManualTime time = new();
+    private readonly GatheredSends gathered;
     private readonly ConnectionOutput output;
 
-    public ConnectionOutputTests() => output = new(pipe.Writer, openCalls);
+    public ConnectionOutputTests()
+    {
+        gathered = new(gate, time);
+        output = new(pipe.Writer, openCalls, gathered);
+    }
 
     // A client ends a connection whose first frame is not SETTINGS, and may send calls before it has seen any.
     [Fact]
@@ -158,12 +166,70 @@ public sealed class ConnectionOutputTests
         Assert.True((await slow.Reader.ReadAsync()).IsCompleted);
     }
 
+    [Fact]
+    public async Task While_many_wait_in_line_all_goes_out_together()
+    {
+        await KestrelAsync(WireFrames.Settings);
+        Assert.Equal(["Settings 0"], await ReadAsync());
+        Crowd();
+        output.Send(1, Reply(10).Finish());
+        Assert.True(output.SendAsync(Ours).IsCompletedSuccessfully);
+        output.Send(3, Reply(10).Finish());
+        Assert.False(pipe.Reader.TryRead(out _));
+        gathered.SendDue(isCrowded: false);
+        Assert.Equal(["Headers 1", "Data 1 56", "Headers 1", "WindowUpdate 0", "Headers 3", "Data 3 56", "Headers 3"], await ReadAsync());
+        // It is held again, once.
+        output.Send(5, Reply(10).Finish());
+        Assert.False(pipe.Reader.TryRead(out _));
+        time.Advance(GatheredSends.TimerInterval);
+        Assert.Equal(["Headers 5", "Data 5 56", "Headers 5"], await ReadAsync());
+    }
+
+    [Fact]
+    public async Task What_is_held_goes_out_with_what_Kestrel_sends()
+    {
+        await KestrelAsync(WireFrames.Settings);
+        Crowd();
+        await output.SendAsync(Ours);
+        await KestrelAsync(WireFrames.Headers(1, []));
+        Assert.Equal(["Settings 0", "WindowUpdate 0", "Headers 1"], await ReadAsync());
+        gathered.SendDue(isCrowded: false);
+        Assert.False(pipe.Reader.TryRead(out _));
+    }
+
+    [Fact]
+    public async Task What_is_held_still_goes_out_at_the_end()
+    {
+        await KestrelAsync(WireFrames.Settings);
+        Crowd();
+        output.Send(1, Reply(10).Finish());
+        output.Complete();
+        gathered.SendDue(isCrowded: false);
+        Assert.Equal(["Settings 0", "Headers 1", "Data 1 56", "Headers 1"], await ReadAsync());
+    }
+
+    // Whoever sends for others has done nothing wrong.
+    [Fact]
+    public async Task A_held_connection_that_fails_is_its_readers_matter()
+    {
+        var output = new ConnectionOutput(new FailingWriter(), openCalls, gathered);
+        output.Write(WireFrames.Settings);
+        await Assert.ThrowsAsync<IOException>(() => output.FlushAsync().AsTask());
+        Crowd();
+        output.Send(1, Reply(10).Finish());
+        gathered.SendDue(isCrowded: false);
+    }
+
     // Two streams of Kestrel's, which writes under a lock of its own and waits for flushes outside of it, refusals, and replies; the client gives
     // credit for what it reads, and reads slowly.
-    [Fact]
-    public async Task Frames_stay_whole_and_within_the_window_whoever_writes()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Frames_stay_whole_and_within_the_window_whoever_writes(bool isCrowded)
     {
         const int Frames = 2000;
+        if (isCrowded)
+            Crowd();
         var (slow, output) = await SlowAsync(pauseAt: 4096);
         var kestrels = new Lock();
         var (data, credit) = (WireFrames.Data(1, new byte[500], ends: false), 0L);
@@ -193,6 +259,16 @@ public sealed class ConnectionOutputTests
             for (var i = 0; i < Frames; i++)
                 output.Send(3, Reply(100).Finish());
         })).ToList();
+        var written = Task.WhenAll(writers);
+        var scorer = Task.Run(async () =>
+        {
+            while (!written.IsCompleted)
+            {
+                gathered.SendDue(isCrowded: false);
+                await Task.Yield();
+            }
+            gathered.SendDue(isCrowded: false);
+        });
         var (counts, taken, window, rest) = (new Dictionary<string, int>(), 0, SharedWindow.Initial, Array.Empty<byte>());
         while (counts.Values.Sum() < 1 + Frames * 6)
         {
@@ -216,7 +292,7 @@ public sealed class ConnectionOutputTests
                 taken = 0;
             }
         }
-        await Task.WhenAll(writers);
+        await Task.WhenAll(written, scorer);
         Assert.Equal((2 * Frames, Frames, Frames, 2 * Frames), (counts["Data 1"], counts["WindowUpdate 0"], counts["Data 3"], counts["Headers 3"]));
         Assert.Equal(0, openCalls.Count);
     }
@@ -233,10 +309,18 @@ public sealed class ConnectionOutputTests
     private async Task<(Pipe Pipe, ConnectionOutput Output)> SlowAsync(int pauseAt)
     {
         var slow = new Pipe(new(pauseWriterThreshold: pauseAt, resumeWriterThreshold: pauseAt / 2, useSynchronizationContext: false));
-        var output = new ConnectionOutput(slow.Writer, openCalls);
+        var output = new ConnectionOutput(slow.Writer, openCalls, gathered);
         output.Write(WireFrames.Settings);
         await output.FlushAsync();
         return (slow, output);
+    }
+
+    // One is served, one waits, as long as anybody may.
+    private void Crowd()
+    {
+        _ = gate.EnterAsync();
+        _ = gate.EnterAsync();
+        Assert.True(gate.Line.IsCrowded);
     }
 
     private async Task KestrelAsync(params byte[][] frames)
@@ -260,5 +344,27 @@ public sealed class ConnectionOutputTests
         }
         reader.AdvanceTo(read.Buffer.GetPosition(read.Buffer.Length - rest.Length), read.Buffer.End);
         return frames;
+    }
+
+    /// <summary>Of a connection that is broken.</summary>
+    private sealed class FailingWriter : PipeWriter
+    {
+        private readonly ArrayBufferWriter<byte> written = new();
+
+        public override void Advance(int bytes) => written.Advance(bytes);
+
+        public override Memory<byte> GetMemory(int sizeHint = 0) => written.GetMemory(sizeHint);
+
+        public override Span<byte> GetSpan(int sizeHint = 0) => written.GetSpan(sizeHint);
+
+        public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default) => throw new IOException("broken");
+
+        public override void CancelPendingFlush()
+        {
+        }
+
+        public override void Complete(Exception? exception = null)
+        {
+        }
     }
 }

@@ -44,12 +44,24 @@ public sealed class AdmissionGateTests
         for (var i = 0; i < 3; i++)
         {
             _ = gate.EnterAsync();
-            Assert.False(gate.IsCrowded);
+            Assert.False(gate.Line.IsCrowded);
         }
         _ = gate.EnterAsync();
-        Assert.True(gate.IsCrowded);
+        Assert.True(gate.Line.IsCrowded);
         gate.Leave(null);
-        Assert.False(gate.IsCrowded);
+        Assert.False(gate.Line.IsCrowded);
+    }
+
+    // One request takes longer than half of what anybody may wait: that alone is no crowd.
+    [Fact]
+    public void A_line_without_anybody_is_not_crowded()
+    {
+        var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 1.5);
+        Assert.Equal((0, false), gate.Line);
+        _ = gate.EnterAsync();
+        Assert.Equal((0, false), gate.Line);
+        _ = gate.EnterAsync();
+        Assert.Equal((1, true), gate.Line);
     }
 
     [Fact]
