@@ -10,11 +10,13 @@ internal sealed class LoadArguments
     // Against refusals that take milliseconds it is little, and it halves what the generator takes from the server beside it.
     private const int OverloadTickUs = 250;
     private const int MaxTickUs = 10_000;
+    // What the server's line holds, and what it has not yet refused, must not keep the rest from being offered.
+    private const int OverloadInFlight = 4096;
 
     public readonly Option<LoadMode> Mode = new("--mode")
     {
         Description = "steps: open loop at --rates. closed: --concurrency in flight. ramp: the highest rate whose p99 keeps --p99-limit-ms. "
-            + "burst: --rates with --burst on top. overload: the peak, then --factors of it. storm: --rates while versions are published into --repository.",
+            + "burst: --rates with --burst on top. overload: the peak, then --factors of it, with 4096 in flight unless --in-flight is given. storm: --rates while versions are published into --repository.",
         DefaultValueFactory = _ => LoadMode.Steps,
     };
 
@@ -124,6 +126,9 @@ internal sealed class LoadArguments
                 r.AddError("--items-out needs --by-id");
         });
     }
+
+    /// <summary>Requests under way at most, unless the user says; null: the option's default.</summary>
+    public int? InFlight(ParseResult parsed) => parsed.GetValue(Mode) == LoadMode.Overload ? OverloadInFlight : null;
 
     public LoadPlan Plan(ParseResult parsed, TrafficOptions traffic) => new()
     {

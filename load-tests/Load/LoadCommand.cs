@@ -60,7 +60,7 @@ public static class LoadCommand
     private static async Task<int> TestAsync(TrafficTarget target, LoadArguments arguments, ParseResult parsed, Uri address,
         IReadOnlyList<RankRequest> pool, CancellationToken stop)
     {
-        var traffic = target.Traffic(parsed);
+        var traffic = target.Traffic(parsed, arguments.InFlight(parsed));
         var abandonMs = parsed.GetResult(arguments.Abandon) is { Implicit: false } ? parsed.GetValue(arguments.Abandon) : traffic.DeadlineMs + AbandonAfterDeadlineMs;
         var call = new LoadCall(address, parsed.GetValue(arguments.Streams), traffic.DeadlineMs, abandonMs, traffic.AllowRollback);
         var plan = arguments.Plan(parsed, traffic);

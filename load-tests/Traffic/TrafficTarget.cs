@@ -62,10 +62,11 @@ internal sealed class TrafficTarget
 
     public int Candidates(ParseResult parsed) => parsed.GetValue(_candidates);
 
-    public TrafficOptions Traffic(ParseResult parsed) => new()
+    /// <param name="inFlight">Requests under way at most if the user does not say; null: the option's default.</param>
+    public TrafficOptions Traffic(ParseResult parsed, int? inFlight = null) => new()
     {
         Arrivals = parsed.GetValue(_arrivals),
-        InFlightMax = parsed.GetValue(_inFlight),
+        InFlightMax = parsed.GetResult(_inFlight) is { Implicit: false } || inFlight is null ? parsed.GetValue(_inFlight) : inFlight.Value,
         DeadlineMs = parsed.GetValue(_deadline),
         AllowRollback = parsed.GetValue(_allowRollback),
         Seed = parsed.GetValue(_seed),

@@ -68,7 +68,9 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
             long? entered = null;
             try
             {
-                LetOthersIn();
+                var (waiting, isCrowded) = gate.Line;
+                gathered.SendDue(isCrowded);
+                LetOthersIn(waiting, isCrowded);
                 budget.ThrowIfSpent();
                 entered = Stopwatch.GetTimestamp();
                 return Score(call, budget);
@@ -95,10 +97,8 @@ public sealed class RankingService(RankingModel model, ServableSlot slot, Rankin
     }
 
     // A longer line is there for throughput: every switch costs all who stand in it. One that is full costs those who are refused.
-    private void LetOthersIn()
+    private void LetOthersIn(int waiting, bool isCrowded)
     {
-        var (waiting, isCrowded) = gate.Line;
-        gathered.SendDue(isCrowded);
         if (waiting <= limits.Concurrency)
             CoreSharing.LetOthersIn(CoreSharing.Interval);
         else if (isCrowded)

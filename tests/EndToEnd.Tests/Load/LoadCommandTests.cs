@@ -1,9 +1,11 @@
+using System.CommandLine;
 using System.Text.Json.Nodes;
 using System.Xml.Linq;
 using KdServing.Contracts;
 using KdServing.EndToEnd.Tests.Data;
 using KdServing.EndToEnd.Tests.Traffic;
 using KdServing.LoadTests.Load;
+using KdServing.LoadTests.Traffic;
 
 namespace KdServing.EndToEnd.Tests.Load;
 
@@ -78,6 +80,20 @@ public sealed class LoadCommandTests : IDisposable
         Assert.True(delaysUs[0] >= 10_000);
         Assert.All(delaysUs, d => Assert.True(d >= 0));
         Assert.Contains(delaysUs, d => d < 5_000);
+    }
+
+    [Theory]
+    [InlineData("", 512, 0)]
+    [InlineData("--mode overload", 4096, 250)]
+    [InlineData("--mode overload --in-flight 30 --tick-us 0", 30, 0)]
+    public void An_overload_offers_more_unless_told_otherwise(string given, int inFlight, int tickUs)
+    {
+        var (command, target, arguments) = (new Command("load"), new TrafficTarget(), new LoadArguments());
+        target.AddTo(command);
+        arguments.AddTo(command);
+        var parsed = command.Parse(given);
+        var traffic = target.Traffic(parsed, arguments.InFlight(parsed));
+        Assert.Equal((inFlight, tickUs), (traffic.InFlightMax, arguments.Plan(parsed, traffic).TickUs));
     }
 
     [Fact]

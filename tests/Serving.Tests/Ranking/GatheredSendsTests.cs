@@ -1,4 +1,11 @@
+using Google.Protobuf;
+using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
+using KdServing.Serving.Status;
+using KdServing.Serving.Wire;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace KdServing.Serving.Tests.Ranking;
 
@@ -84,6 +91,24 @@ public sealed class GatheredSendsTests : IDisposable
         Assert.Equal([1, 2], sent);
         gathered.SendDue(isCrowded: false);
         Assert.Equal([1, 2, 3], sent);
+    }
+
+    // A timer would send too, but here time stands still.
+    [Fact]
+    public async Task Whoever_is_about_to_score_sends()
+    {
+        using var sample = new SampleStudent("mlp");
+        await using var server = await RunningServer.StartAsync(sample);
+        var services = server.Host.Services;
+        var service = new RankingService(services.GetRequiredService<RankingModel>(), server.Slot, new(), gate, gathered, services.GetRequiredService<RecentRequests>(),
+            services.GetRequiredService<ShadowScoring>(), services.GetRequiredService<RankingMetrics>(), catalog: null, batcher: null, services.GetRequiredService<OpenStreams>(),
+            services.GetRequiredService<IHostApplicationLifetime>(), services.GetRequiredService<ILogger<RankingService>>());
+        await gate.EnterAsync();
+        var ranking = service.RankAsync(RankCall.Read(new(sample.Request(candidates: 5, seed: 1).ToByteArray())), new(DateTime.MaxValue, CancellationToken.None));
+        Assert.True(Hold(1));
+        gate.Leave(null);
+        (await ranking).Return();
+        Assert.Equal([1], sent);
     }
 
     private bool Hold(int number) => gathered.TryHold(() => sent.Add(number));
