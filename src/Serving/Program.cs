@@ -127,6 +127,9 @@ return parsed.Errors.Count > 0 ? BadArguments : exit;
 
 static async Task<int> ServeAsync(ServingOptions options)
 {
+    // The project's 16 are more threads than a small machine has cores; elsewhere that many may all be scoring, and nobody reads or refuses.
+    ThreadPool.GetMinThreads(out var threads, out var completions);
+    ThreadPool.SetMinThreads(Math.Max(threads, 2 * options.Limits.Concurrency), completions);
     try
     {
         await using var host = await ServingHost.StartAsync(options);
