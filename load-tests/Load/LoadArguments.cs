@@ -16,7 +16,7 @@ internal sealed class LoadArguments
     public readonly Option<LoadMode> Mode = new("--mode")
     {
         Description = "steps: open loop at --rates. closed: --concurrency in flight. ramp: the highest rate whose p99 keeps --p99-limit-ms. "
-            + "burst: --rates with --burst on top. overload: the peak, then --factors of it, with 4096 in flight unless --in-flight is given. storm: --rates while versions are published into --repository.",
+            + $"burst: --rates with --burst on top. overload: the peak, then --factors of it, with {OverloadInFlight} in flight unless --in-flight is given. storm: --rates while versions are published into --repository.",
         DefaultValueFactory = _ => LoadMode.Steps,
     };
 
@@ -58,7 +58,7 @@ internal sealed class LoadArguments
     public readonly Option<int?> Tick = new("--tick-us")
     {
         Description = "Open loops: what is due within so many microseconds is sent together; the wait counts as latency. "
-            + "0: each request when it is due, which at tens of thousands a second takes cores. Default: 250 for overload, else 0.",
+            + $"0: each request when it is due, which at tens of thousands a second takes cores. Default: {OverloadTickUs} for overload, else 0.",
     };
 
     public readonly Option<string?> Repository = new("--repository") { Description = "storm: the server's model repository; clones of its newest version are published there." };

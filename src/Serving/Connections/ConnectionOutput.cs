@@ -51,17 +51,16 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls, G
     /// <returns>Completes late when the client does not read what it is sent.</returns>
     public ValueTask SendAsync(ReadOnlySpan<byte> frames)
     {
-        bool holds;
         lock (gate)
         {
             if (isCompleted)
                 return default;
             AddUrgent(frames);
-            if (isFlushing || !hasBegun)
+            if (!TryBeginFlush(mayHold: true))
                 return new(slow);
-            holds = BeginFlushOrHold();
         }
-        return FlushOrHold(holds);
+        var flush = Flush(default);
+        return flush.IsCompletedSuccessfully ? default : new(flush.AsTask());
     }
 
     /// <summary>Sends a piece of a reply's message.</summary>
@@ -70,7 +69,6 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls, G
     public void Send(int stream, ReadOnlySpan<byte> message, bool begins = true, bool ends = true)
     {
         Span<byte> header = stackalloc byte[Http2Frame.HeaderBytes];
-        bool holds;
         lock (gate)
         {
             if (isCompleted)
@@ -86,11 +84,10 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls, G
             }
             if (ends)
                 Add(CallFrames.Trailers, stream);
-            if (isFlushing || !hasBegun)
+            if (!TryBeginFlush(mayHold: true))
                 return;
-            holds = BeginFlushOrHold();
         }
-        _ = FlushOrHold(holds);
+        Flush(default);
     }
 
     /// <summary>The client takes more.</summary>
@@ -223,22 +220,6 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls, G
         }
     }
 
-    // True: what is written goes out with what other connections have to send.
-    private bool BeginFlushOrHold()
-    {
-        isHeld = isHeld || gathered.TryHold(sendHeld ??= SendHeld);
-        isFlushing = !isHeld;
-        return isHeld;
-    }
-
-    private ValueTask FlushOrHold(bool holds)
-    {
-        if (holds)
-            return default;
-        var flush = Flush(default);
-        return flush.IsCompletedSuccessfully ? default : new(flush.AsTask());
-    }
-
     private void SendHeld()
     {
         lock (gate)
@@ -257,10 +238,16 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls, G
         }
     }
 
-    private bool TryBeginFlush()
+    // False: somebody flushes, will have to, or sends it with what other connections have to send.
+    private bool TryBeginFlush(bool mayHold = false)
     {
         if (isFlushing || !hasBegun)
             return false;
+        if (mayHold && (isHeld || gathered.TryHold(sendHeld ??= SendHeld)))
+        {
+            isHeld = true;
+            return false;
+        }
         return isFlushing = true;
     }
 
