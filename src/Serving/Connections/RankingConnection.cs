@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using KdServing.Serving.Ranking;
 using KdServing.Serving.Status;
+using KdServing.Serving.Transport;
 using KdServing.Serving.Wire;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -12,10 +13,10 @@ internal sealed class RankingConnection : IDuplexPipe
     private readonly ConnectionInput input;
     private readonly ConnectionOutput output;
 
-    private RankingConnection(IDuplexPipe transport, Refusals refusals, RankingEndpoint endpoint, OpenCalls openCalls, GatheredSends gathered, RankingMetrics metrics)
+    private RankingConnection(IDuplexPipe transport, Refusals refusals, RankingEndpoint endpoint, OpenCalls openCalls, GatheredSends gathered, RankingMetrics metrics, RankingThreads threads)
     {
         output = new(transport.Output, openCalls, gathered);
-        var calls = new TakenCalls(endpoint, refusals, openCalls, output, metrics);
+        var calls = new TakenCalls(endpoint, refusals, openCalls, output, metrics, threads);
         input = new(transport.Input, new(refusals, calls, output), output);
     }
 
@@ -27,14 +28,14 @@ internal sealed class RankingConnection : IDuplexPipe
     public static void AddTo(ListenOptions listener)
     {
         var services = listener.ApplicationServices;
-        var (refusals, endpoint, openCalls, gathered, metrics) = (services.GetRequiredService<Refusals>(), services.GetRequiredService<RankingEndpoint>(),
-            services.GetRequiredService<OpenCalls>(), services.GetRequiredService<GatheredSends>(), services.GetRequiredService<RankingMetrics>());
+        var (refusals, endpoint, openCalls, gathered, metrics, threads) = (services.GetRequiredService<Refusals>(), services.GetRequiredService<RankingEndpoint>(),
+            services.GetRequiredService<OpenCalls>(), services.GetRequiredService<GatheredSends>(), services.GetRequiredService<RankingMetrics>(), services.GetRequiredService<RankingThreads>());
         // Before Kestrel closes connections: it stops with the host's services, which is after this.
         services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping.Register(openCalls.Close);
         listener.Use(next => async connection =>
         {
             var transport = connection.Transport;
-            var ours = new RankingConnection(transport, refusals, endpoint, openCalls, gathered, metrics);
+            var ours = new RankingConnection(transport, refusals, endpoint, openCalls, gathered, metrics, threads);
             connection.Transport = ours;
             try
             {

@@ -1,13 +1,14 @@
 using System.Buffers;
 using Grpc.Core;
 using KdServing.Serving.Status;
+using KdServing.Serving.Transport;
 using KdServing.Serving.Wire;
 
 namespace KdServing.Serving.Connections;
 
 /// <summary>The ranking calls of one connection that are answered without Kestrel.</summary>
 /// <remarks>They arrive on the thread that reads the connection, and end on any.</remarks>
-internal sealed class TakenCalls(RankingEndpoint endpoint, Refusals refusals, OpenCalls openCalls, ConnectionOutput output, RankingMetrics metrics)
+internal sealed class TakenCalls(RankingEndpoint endpoint, Refusals refusals, OpenCalls openCalls, ConnectionOutput output, RankingMetrics metrics, RankingThreads threads)
 {
     // More than that of one connection go to Kestrel, which bounds them; so do those of a client that does not take its replies.
     private const int MaxCalls = 512;
@@ -72,8 +73,7 @@ internal sealed class TakenCalls(RankingEndpoint endpoint, Refusals refusals, Op
         if (ends)
         {
             arriving -= call.Arrived;
-            // This thread takes it when it has read what there is, if none was free before; in the order of arrival, so not from its own stack.
-            ThreadPool.UnsafeQueueUserWorkItem(call, preferLocal: false);
+            threads.Begin(call);
         }
         else if (call.Arrived - call.Credited >= CreditBytes)
         {

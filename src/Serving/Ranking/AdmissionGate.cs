@@ -1,3 +1,5 @@
+using KdServing.Serving.Transport;
+
 namespace KdServing.Serving.Ranking;
 
 /// <summary>Lets as many requests compute as there are cores; the rest wait in line, or are refused at once when the line is too long in time.</summary>
@@ -18,7 +20,7 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
     private const double CrowdedShare = 0.5;
 
     private readonly TimeProvider time = time ?? TimeProvider.System;
-    private readonly Queue<TaskCompletionSource> line = [];
+    private readonly Queue<Turn> line = [];
     private readonly Lock gate = new();
     private double intervalMs = 1.0 / concurrency;
     private long lastDeparture;
@@ -26,6 +28,12 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
     private int running;
     private int coming;
     private long lastExpected;
+
+    /// <summary>Requests that compute at a time.</summary>
+    public int Concurrency => concurrency;
+
+    /// <summary>Where the next in line goes on; null: on the thread pool.</summary>
+    internal RankingThreads? Threads { get; set; }
 
     /// <summary>Requests computing now.</summary>
     public int Running => Volatile.Read(ref running);
@@ -106,16 +114,18 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
             if (running < concurrency)
             {
                 running++;
-                return Task.CompletedTask;
+                return Threads is { AreReading: true } ? Threads.Queue(NewTurn()).Task : Task.CompletedTask;
             }
             var expectedMs = ExpectedMs;
             if (expectedMs > Math.Min(maxQueueMs, patienceMs))
                 throw new OverloadException(expectedMs);
-            var turn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            var turn = NewTurn();
             line.Enqueue(turn);
             return turn.Task;
         }
     }
+
+    private Turn NewTurn() => new(Threads is null ? TaskCreationOptions.RunContinuationsAsynchronously : TaskCreationOptions.None);
 
     private double ExpectedMs => (line.Count + 1) * intervalMs;
 
@@ -123,7 +133,7 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
     /// <param name="started">Timestamp of when it began to compute; null: it was dropped unrun, and says nothing of how long one takes.</param>
     public void Leave(long? started)
     {
-        TaskCompletionSource? next;
+        Turn? next;
         lock (gate)
         {
             if (started is { } timestamp)
@@ -135,7 +145,12 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
                 Volatile.Write(ref coming, 0);
             }
         }
-        next?.SetResult();
+        if (next is null)
+            return;
+        if (Threads is { } threads)
+            threads.Queue(next);
+        else
+            next.SetResult();
     }
 
     private void Departed(long started)
@@ -147,6 +162,11 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
         intervalMs += MeanWeight * (Math.Min(sampleMs, OutlierFactor * intervalMs) - intervalMs);
         // Somebody in line takes the place at once: until the next departure, all places are taken.
         (lastDeparture, isFullSinceDeparture) = (now, line.Count > 0);
+    }
+
+    private sealed class Turn(TaskCreationOptions options) : TaskCompletionSource(options), IThreadPoolWorkItem
+    {
+        public void Execute() => SetResult();
     }
 }
 

@@ -3,7 +3,6 @@ using KdServing.Serving.Connections;
 using KdServing.Serving.Ranking;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 
 namespace KdServing.Serving.Transport;
 
@@ -16,12 +15,10 @@ public static class RankingTransport
     public static void AddTo(IServiceCollection services) =>
         services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>().AddSingleton<Refusals>().AddSingleton<OpenCalls>()
             .AddSingleton(p => new GatheredSends(p.GetRequiredService<AdmissionGate>()))
-            // Bytes are looked at on the thread that has received them, and sent on the thread that has written them: each hand-over to another thread
-            // costs more than either, and waits for a core.
-            .Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true);
+            .AddSingleton(p => Threads(p.GetRequiredService<AdmissionGate>())).AddSingleton<IConnectionListenerFactory, PolledTransport>();
 
     /// <summary>Listens for gRPC (HTTP/2 without TLS); ranking calls are answered, or refused, where their bytes arrive.</summary>
-    public static void Listen(KestrelServerOptions kestrel, IPAddress address, int port) => kestrel.Listen(address, port, listener =>
+    public static void Listen(KestrelServerOptions kestrel, IPAddress address, int port) => kestrel.Listen(new RankingEndPoint(address, port), listener =>
     {
         listener.Protocols = HttpProtocols.Http2;
         RankingConnection.AddTo(listener);
@@ -37,5 +34,13 @@ public static class RankingTransport
         // A request in one frame wakes its handler once, not once every 16 KiB.
         kestrel.Limits.Http2.MaxFrameSize = 256 * Kilobyte;
         kestrel.Limits.Http2.MaxStreamsPerConnection = 512;
+    }
+
+    private static RankingThreads Threads(AdmissionGate gate)
+    {
+        var threads = new RankingThreads(Math.Max(Environment.ProcessorCount, gate.Concurrency));
+        // Whose turn it is is ranked by who has made room.
+        gate.Threads = threads;
+        return threads;
     }
 }

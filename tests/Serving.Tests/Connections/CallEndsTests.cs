@@ -6,6 +6,7 @@ using KdServing.Serving.Connections;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
 using KdServing.Serving.Status;
+using KdServing.Serving.Transport;
 using KdServing.Serving.Wire;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
@@ -20,6 +21,7 @@ public sealed class CallEndsTests : IDisposable
     private static readonly byte[] Message = WireFrames.Message(new Contracts.RankRequest { RequestId = "r" }.ToByteArray());
 
     private readonly RankingMetrics metrics = new();
+    private readonly RankingThreads threads = new(count: 1);
     private readonly OpenCalls openCalls = new(Options.Create(new HostOptions()));
     private readonly HeldEndpoint endpoint = new();
     private readonly TakenCalls calls;
@@ -28,10 +30,14 @@ public sealed class CallEndsTests : IDisposable
     {
         var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 1000);
         var output = new ConnectionOutput(new Pipe().Writer, openCalls, new(gate));
-        calls = new(endpoint, new(gate, metrics), openCalls, output, metrics);
+        calls = new(endpoint, new(gate, metrics), openCalls, output, metrics, threads);
     }
 
-    public void Dispose() => metrics.Dispose();
+    public void Dispose()
+    {
+        threads.Dispose();
+        metrics.Dispose();
+    }
 
     // Whoever ranks may see the cancellation on the thread that cancels.
     [Theory]

@@ -7,6 +7,7 @@ using KdServing.Serving.Connections;
 using KdServing.Serving.Models;
 using KdServing.Serving.Ranking;
 using KdServing.Serving.Status;
+using KdServing.Serving.Transport;
 using KdServing.Serving.Wire;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
@@ -16,11 +17,16 @@ namespace KdServing.Serving.Tests.Connections;
 public sealed class ConnectionInputTests : IDisposable
 {
     private readonly RankingMetrics metrics = new();
+    private readonly RankingThreads threads = new(count: 1);
     private readonly OpenCalls openCalls = new(Options.Create(new HostOptions()));
     private readonly AdmissionGate gate = new(concurrency: 1, maxQueueMs: 0.5);
     private readonly AdmissionGate roomy = new(concurrency: 1, maxQueueMs: 1e9);
 
-    public void Dispose() => metrics.Dispose();
+    public void Dispose()
+    {
+        threads.Dispose();
+        metrics.Dispose();
+    }
 
     // However the bytes arrive and however much of them the reader takes at a time, it sees all but what is refused, in order.
     [Theory]
@@ -158,7 +164,7 @@ public sealed class ConnectionInputTests : IDisposable
     private ConnectionInput Input(Pipe incoming, ConnectionOutput output, RankingEndpoint endpoint, AdmissionGate gate, TimeProvider? time = null)
     {
         var refusals = new Refusals(gate, metrics);
-        var calls = new TakenCalls(endpoint, refusals, openCalls, output, metrics);
+        var calls = new TakenCalls(endpoint, refusals, openCalls, output, metrics, threads);
         return new(incoming.Reader, new(refusals, calls, output, time), output);
     }
 
