@@ -127,7 +127,7 @@ return parsed.Errors.Count > 0 ? BadArguments : exit;
 
 static async Task<int> ServeAsync(ServingOptions options)
 {
-    // The project's 16 are more threads than a small machine has cores; elsewhere that many may all be scoring, and nobody reads or refuses.
+    // The project's 16 are more threads than a small machine has cores; elsewhere streams may have that many scoring, and nobody would refuse calls that are Kestrel's.
     ThreadPool.GetMinThreads(out var threads, out var completions);
     ThreadPool.SetMinThreads(Math.Max(threads, 2 * options.Limits.Concurrency), completions);
     try

@@ -161,22 +161,25 @@ internal sealed class PolledConnection : DefaultConnectionContext, IMemoryPoolFe
 
     private async Task SendAsync()
     {
-        SocketError error;
-        bool isLast;
-        do
+        try
         {
-            var read = await output.Reader.ReadAsync();
-            error = SocketError.Success;
-            foreach (var piece in read.Buffer)
+            var error = SocketError.Success;
+            for (var isLast = false; !isLast && error == SocketError.Success;)
             {
-                error = await SendAsync(piece);
-                if (error != SocketError.Success)
-                    break;
+                var read = await output.Reader.ReadAsync();
+                foreach (var piece in read.Buffer)
+                {
+                    if (error == SocketError.Success)
+                        error = await SendAsync(piece);
+                }
+                output.Reader.AdvanceTo(read.Buffer.End);
+                isLast = read.IsCompleted;
             }
-            output.Reader.AdvanceTo(read.Buffer.End);
-            isLast = read.IsCompleted || error != SocketError.Success;
         }
-        while (!isLast);
+        catch (Exception)
+        {
+            // Who writes has given up: the connection ends here.
+        }
         // Who writes is told that nothing goes out any more, and no more than that: who reads is told what has happened.
         await output.Reader.CompleteAsync();
         Close();

@@ -144,7 +144,6 @@ internal sealed class RankingThreads : IDisposable, IThreadPoolWorkItem
     // Blocks only while there is nothing to do.
     private void Look(bool mayBlock)
     {
-        Volatile.Write(ref lastLook, Stopwatch.GetTimestamp());
         for (var left = MaxLooks; left > 0 && TryWait(mayBlock, out var id, out var events) && id != Epoll.Woken; left--)
         {
             isReading = true;
@@ -157,10 +156,15 @@ internal sealed class RankingThreads : IDisposable, IThreadPoolWorkItem
     private bool TryWait(bool mayBlock, out long id, out uint events)
     {
         if (!mayBlock || Volatile.Read(ref pending) > 0)
+        {
+            Volatile.Write(ref lastLook, Stopwatch.GetTimestamp());
             return epoll.TryWait(mayBlock: false, out id, out events);
+        }
         Interlocked.Increment(ref idle);
         // Who queues something counts it first and then looks who is idle; here it is the other way round, so that one of both notices.
         var isTold = epoll.TryWait(mayBlock: Volatile.Read(ref pending) == 0 && !isStopped, out id, out events);
+        // Before nobody is idle: it is not long since somebody has looked.
+        Volatile.Write(ref lastLook, Stopwatch.GetTimestamp());
         if (Interlocked.Decrement(ref idle) == 0)
             watch.AllAreBusy();
         return isTold;

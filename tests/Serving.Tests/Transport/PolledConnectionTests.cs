@@ -166,6 +166,19 @@ public sealed class PolledConnectionTests : IAsyncLifetime
         AssertForgotten();
     }
 
+    [Fact]
+    public async Task Who_writes_and_gives_up_ends_the_connection()
+    {
+        var (server, client) = await ConnectAsync();
+        using (client)
+        {
+            await server.Transport.Output.CompleteAsync(new InvalidOperationException("given up"));
+            Assert.Equal(0, await client.ReceiveAsync(new byte[1]).WaitAsync(Patience));
+            await server.DisposeAsync().AsTask().WaitAsync(Patience);
+        }
+        AssertForgotten();
+    }
+
     // While sockets are looked at nothing is computed: others wait to be read.
     [Fact]
     public async Task Who_enters_where_bytes_are_read_computes_when_all_are_read()
