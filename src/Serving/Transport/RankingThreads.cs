@@ -57,7 +57,7 @@ internal sealed class RankingThreads : IDisposable, IThreadPoolWorkItem
     /// <summary>This thread looks at sockets: what takes long is to be queued.</summary>
     public bool AreReading => isReading;
 
-    /// <summary>For a call that has been read: goes on with it when what there is to read is read, or, when others will be ranked before it, so far that it is in line.</summary>
+    /// <summary>For a call that has been read: it goes on when the rest is read; when something else will go on first, it goes on now, as far as the gate.</summary>
     public void Begin(IThreadPoolWorkItem call)
     {
         if (Volatile.Read(ref pending) == 0)
@@ -66,7 +66,7 @@ internal sealed class RankingThreads : IDisposable, IThreadPoolWorkItem
             call.Execute();
     }
 
-    /// <summary>Has a piece of work done on one of them, in the order in which they come: the one that asks for it does it as soon as it can, unless another one is idle.</summary>
+    /// <summary>Has a piece of work done on one of them, in the order of asking: by the one that asks, as soon as it can, unless another one is idle.</summary>
     public T Queue<T>(T item)
         where T : class, IThreadPoolWorkItem
     {
