@@ -5,7 +5,7 @@ namespace KdServing.Serving.Ranking;
 /// <summary>Lets whoever waits for a core have it before a request is scored on it: now and then while it is busy. Any thread. Figures: ADR 9.</summary>
 /// <remarks>
 /// A thread that Linux wakes on a core where another one scores waits for that one's slice to end (3 ms) and for a timer tick to notice it (4 ms at
-/// 250 Hz), even if the other core falls idle meanwhile. Those that wait so are short: they read frames and write replies.
+/// 250 Hz), even if the other core falls idle meanwhile. Those that wait so are short: clients on this machine, and what Kestrel does.
 /// </remarks>
 internal static class CoreSharing
 {

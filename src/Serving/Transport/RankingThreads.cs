@@ -60,7 +60,8 @@ internal sealed class RankingThreads : IDisposable, IThreadPoolWorkItem
     /// <summary>For a call that has been read: it goes on when the rest is read; when something else will go on first, it goes on now, as far as the gate.</summary>
     public void Begin(IThreadPoolWorkItem call)
     {
-        if (Volatile.Read(ref pending) == 0)
+        // A connection's first bytes may be read by the thread that has accepted it, which would rank at once.
+        if (!isReading || Volatile.Read(ref pending) == 0)
             Queue(call);
         else
             call.Execute();

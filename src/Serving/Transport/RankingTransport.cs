@@ -11,7 +11,7 @@ public static class RankingTransport
 {
     private const int Kilobyte = 1024;
 
-    /// <summary>Replaces the 4 KiB blocks a connection reads into by larger ones. Who listens also provides an <c>AdmissionGate</c>, <c>RankingMetrics</c> and the <c>RankingEndpoint</c>.</summary>
+    /// <summary>Connections on <see cref="RankingThreads"/> in place of Kestrel's sockets, and larger blocks in place of its 4 KiB. Who listens also provides an <c>AdmissionGate</c>, <c>RankingMetrics</c> and the <c>RankingEndpoint</c>.</summary>
     public static void AddTo(IServiceCollection services) =>
         services.AddSingleton<IMemoryPoolFactory<byte>, BlockPoolFactory>().AddSingleton<Refusals>().AddSingleton<OpenCalls>()
             .AddSingleton(p => new GatheredSends(p.GetRequiredService<AdmissionGate>()))
@@ -39,7 +39,7 @@ public static class RankingTransport
     private static RankingThreads Threads(AdmissionGate gate)
     {
         var threads = new RankingThreads(Math.Max(Environment.ProcessorCount, gate.Concurrency));
-        // Whose turn it is is ranked by who has made room.
+        // The next in line is ranked by whoever has made room.
         gate.Threads = threads;
         return threads;
     }

@@ -84,6 +84,23 @@ public sealed class RankingThreadsTests
         await Eventually.HoldsAsync(() => threads.Idle == 2, "they wait for work again");
     }
 
+    // Who has accepted a connection reads its first bytes, and must not rank.
+    [Fact]
+    public async Task A_call_that_nobody_of_them_has_read_is_queued()
+    {
+        using var threads = new RankingThreads(count: 1);
+        using var release = new ManualResetEventSlim();
+        threads.Queue(new Work(() => Assert.True(release.Wait(Patience))));
+        await Eventually.HoldsAsync(() => threads.Idle == 0, "it is busy");
+        threads.Queue(new Work(() => Assert.True(release.Wait(Patience))));
+        var begun = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var (own, isBeginning) = (Environment.CurrentManagedThreadId, true);
+        threads.Begin(new Work(() => begun.SetResult(Volatile.Read(ref isBeginning) && Environment.CurrentManagedThreadId == own)));
+        Volatile.Write(ref isBeginning, false);
+        release.Set();
+        Assert.False(await begun.Task.WaitAsync(Patience));
+    }
+
     // They have waited long for something to do: that is not long since anybody looked.
     [Fact]
     public async Task Nobody_helps_them_when_they_have_just_begun()
