@@ -25,7 +25,7 @@ var port = new Option<int>("--port") { Description = "gRPC port (HTTP/2 without 
 var httpPort = new Option<int?>("--http-port") { Description = "Port of the status page, /status.json, /metrics and /healthz; 0 chooses a free one; left out: none" };
 var redis = new Option<string?>("--redis") { Description = "HOST:PORT of the Redis that announces versions; left out: the repository's folder is watched" };
 var device = new Option<InferenceDevice>("--device") { Description = "What scores: cpu, cuda (fails without), auto (says which)", DefaultValueFactory = _ => InferenceDevice.Cpu };
-var engine = new Option<EngineChoice>("--engine") { Description = "What computes scores: auto (the GPU, if --device is one; else the hand-written kernel where it agrees with ONNX Runtime), vectors (the kernel without the processor's matrix unit), onnx", DefaultValueFactory = _ => EngineChoice.Auto };
+var engine = new Option<EngineChoice>("--engine") { Description = "What computes scores: auto (the GPU, if --device is one; else the hand-written kernel where it agrees with ONNX Runtime), vectors (the kernel with plain products: neither on the processor's matrix unit nor in pairs), onnx", DefaultValueFactory = _ => EngineChoice.Auto };
 var batchUs = new Option<int?>("--batch-us")
 {
     Description = "Longest time, in microseconds, a request waits for others to share a run of ONNX Runtime with; 0: none waits; "

@@ -70,7 +70,7 @@ internal static unsafe class DenseTiles
     // One local a register: the JIT keeps locals, but not elements of an array, in registers.
     // Compiled fully at once: a tile is the hottest loop there is, and one that is still being profiled takes several times as long.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile512(float* a, nint lda, int inputs, float* b, float* d, nint ldd, float* c, nint ldc, bool relu, ref RowsAhead ahead,
+    internal static void Tile512(float* a, nint lda, int inputs, float* b, float* d, nint ldd, float* c, nint ldc, bool relu, ref RowsAhead ahead,
         int linesAStep)
     {
         var c00 = Vector512.Load(d);

@@ -31,6 +31,9 @@ internal sealed unsafe class KernelScratch
         Halves = (byte*)(memory.Floats + activations);
     }
 
+    /// <summary>Rows of all layers so far that <see cref="PairTiles"/> multiplied twice.</summary>
+    public long RowsApart { get; set; }
+
     public float* User { get; }
 
     public float* Item { get; }

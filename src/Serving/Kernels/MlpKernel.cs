@@ -34,7 +34,9 @@ internal sealed unsafe class MlpKernel : StudentKernel
     }
 
     // A tile of 12 × 128 × 64 takes a microsecond: a line asked for during one is there for the next. Further ahead, vectors would push the
-    // weights (32 KiB) out of the first-level cache.
+    // weights (32 KiB) out of the first-level cache. Pairs meet half the weights at a time.
+    protected override int VectorRows => Products == KernelProducts.Plain ? DenseTiles.Rows : BlockRows;
+
     protected override int VectorRowsAhead => VectorRows;
 
     public override KernelScratch NewScratch(NativeBuffer memory) =>
@@ -44,21 +46,30 @@ internal sealed unsafe class MlpKernel : StudentKernel
 
     public override void Score(CandidateColumns columns, int firstRow, int count, int ahead, KernelScratch scratch, float* logits)
     {
-        // The matrix unit takes rows apart as they come, a tile at a time: so few stay in the first-level cache beside what is made of them.
-        var rows = UsesMatrixUnit ? MatrixTileProgram.TileRows : count;
+        if (Products == KernelProducts.MatrixUnit)
+        {
+            MultiplyFirstOnMatrixUnit(columns, firstRow, count, ahead, scratch);
+        }
+        else
+        {
+            Gather(columns, firstRow, count, ahead, count, scratch.Item);
+            Multiply(first, scratch.Item, blockStride, count, scratch.User, 0, scratch.First, relu: true, scratch);
+        }
+        var nothing = default(RowsAhead);
+        Finish(count, ref nothing, scratch, logits);
+    }
+
+    // The matrix unit takes rows apart as they come, a tile at a time: so few stay in the first-level cache beside what is made of them.
+    private void MultiplyFirstOnMatrixUnit(CandidateColumns columns, int firstRow, int count, int ahead, KernelScratch scratch)
+    {
+        const int rows = MatrixTileProgram.TileRows;
         for (var done = 0; done < count; done += rows)
         {
             var some = Math.Min(rows, count - done);
             Gather(columns, firstRow + done, some, Math.Clamp(ahead - done, 0, some), count, scratch.Item);
-            if (UsesMatrixUnit)
-                MatrixTiles.Split(scratch.Item, blockStride, some, first.Inputs, scratch.Halves + done / rows * MatrixTileProgram.TileBytes);
+            MatrixTiles.Split(scratch.Item, blockStride, some, first.Inputs, scratch.Halves + done / rows * MatrixTileProgram.TileBytes);
         }
-        if (UsesMatrixUnit)
-            MatrixTiles.Multiply(first.Split!, scratch.Halves, count, scratch.User, 0, scratch.First, first.Stride, relu: true);
-        else
-            DenseTiles.Multiply(first, scratch.Item, blockStride, DenseTiles.Padded(count), scratch.User, 0, scratch.First, relu: true);
-        var nothing = default(RowsAhead);
-        Finish(count, ref nothing, scratch, logits);
+        MatrixTiles.Multiply(first.Split!, scratch.Halves, count, scratch.User, 0, scratch.First, first.Stride, relu: true);
     }
 
     // And asks for as many candidates a block further on.

@@ -4,8 +4,8 @@ namespace KdServing.Serving.Kernels;
 
 /// <summary>
 /// One affine layer, y = W·x + b, laid out for <see cref="DenseTiles"/>: panels of 32 outputs, each [inputs][32], so that a tile
-/// reads its weights in order; beside it, where the processor has a matrix unit, for <see cref="MatrixTiles"/>. Outputs are padded to
-/// whole panels with zero weights and zero biases. Immutable; any thread reads.
+/// reads its weights in order; beside it, where the processor can use them, for <see cref="PairTiles"/> and <see cref="MatrixTiles"/>. Outputs are
+/// padded to whole panels with zero weights and zero biases. Immutable; any thread reads.
 /// </summary>
 internal sealed unsafe class PackedLayer : IDisposable
 {
@@ -31,6 +31,8 @@ internal sealed unsafe class PackedLayer : IDisposable
                 panel[(long)i * PanelWidth] = weight[o * inputs + i];
         }
         bias.CopyTo(new Span<float>(this.bias.Floats, Stride));
+        if (PairTiles.IsSupported)
+            Pairs = new(weight, inputs, outputs);
         if (MatrixUnit.IsSupported)
             Split = new(weight, inputs, outputs);
     }
@@ -41,6 +43,9 @@ internal sealed unsafe class PackedLayer : IDisposable
 
     /// <summary>Floats a row of the result: outputs rounded up to whole panels.</summary>
     public int Stride { get; }
+
+    /// <summary>Null where vectors are too narrow.</summary>
+    public PairWeights? Pairs { get; }
 
     /// <summary>Null where there is no matrix unit.</summary>
     public SplitWeights? Split { get; }
@@ -58,6 +63,7 @@ internal sealed unsafe class PackedLayer : IDisposable
     {
         panels.Dispose();
         bias.Dispose();
+        Pairs?.Dispose();
         Split?.Dispose();
     }
 }

@@ -10,12 +10,14 @@ namespace KdServing.Serving.Kernels;
 /// </remarks>
 /// <param name="rows">Addresses of the rows.</param>
 /// <param name="bytes">Of a row.</param>
-internal unsafe ref struct RowsAhead(ReadOnlySpan<nint> rows, int bytes)
+/// <param name="isFar">They go to the second-level cache: more than the first would hold beside what is multiplied.</param>
+internal unsafe ref struct RowsAhead(ReadOnlySpan<nint> rows, int bytes, bool isFar)
 {
     private const int CacheLine = 64;
 
     private readonly ReadOnlySpan<nint> rows = rows;
     private readonly int bytes = bytes;
+    private readonly bool isFar = isFar;
     private int row;
     private int offset;
 
@@ -30,7 +32,10 @@ internal unsafe ref struct RowsAhead(ReadOnlySpan<nint> rows, int bytes)
             return;
         for (; lines > 0 && row < rows.Length; lines--)
         {
-            Sse.Prefetch0((byte*)rows[row] + offset);
+            if (isFar)
+                Sse.Prefetch1((byte*)rows[row] + offset);
+            else
+                Sse.Prefetch0((byte*)rows[row] + offset);
             offset += CacheLine;
             if (offset >= bytes)
                 (row, offset) = (row + 1, 0);

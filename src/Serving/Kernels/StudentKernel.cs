@@ -22,14 +22,18 @@ internal abstract unsafe class StudentKernel : IDisposable
     /// </summary>
     public const int BlockRows = 4 * DenseTiles.Rows;
 
-    /// <summary>Multiplies on the matrix unit, which must be there. Changed only before the version serves.</summary>
-    public bool UsesMatrixUnit { get; set; }
+    /// <summary>How it multiplies; the machine must be able to. Changed only before the version serves.</summary>
+    public KernelProducts Products { get; set; }
 
     /// <summary>Candidates a block when item vectors are known: what is multiplied at once, so that memory works evenly meanwhile.</summary>
-    protected int VectorRows => UsesMatrixUnit ? BlockRows : DenseTiles.Rows;
+    protected abstract int VectorRows { get; }
 
     /// <summary>How far ahead of their use vectors are asked for, candidates.</summary>
     protected abstract int VectorRowsAhead { get; }
+
+    /// <summary>The fastest way to multiply on this machine.</summary>
+    public static KernelProducts FastestProducts =>
+        MatrixUnit.IsSupported ? KernelProducts.MatrixUnit : PairPayoff.Pays ? KernelProducts.Pairs : KernelProducts.Plain;
 
     /// <returns>Null when this machine's vectors are too narrow or the family is unknown.</returns>
     public static StudentKernel? Make(StudentWeights? weights, StudentSignature signature) => DenseTiles.IsSupported
@@ -68,12 +72,14 @@ internal abstract unsafe class StudentKernel : IDisposable
     {
         var bytes = Gathering.Bytes(format, width);
         var (rows, rowsAhead) = (VectorRows, VectorRowsAhead);
-        var ahead = new RowsAhead(vectors[..Math.Min(rowsAhead, vectors.Length)], bytes);
+        // Where pairs pay, the first-level cache is 32 KiB: no room for a block's vectors beside the weights.
+        var isFar = rows == BlockRows && Products == KernelProducts.Pairs;
+        var ahead = new RowsAhead(vectors[..Math.Min(rowsAhead, vectors.Length)], bytes, isFar);
         ahead.Ask(ahead.Left);
         for (var first = 0; first < vectors.Length; first += rows)
         {
             var next = Math.Min(first + rowsAhead, vectors.Length);
-            ahead = new(vectors[next..Math.Min(next + rows, vectors.Length)], bytes);
+            ahead = new(vectors[next..Math.Min(next + rows, vectors.Length)], bytes, isFar);
             Score(columns, vectors.Slice(first, Math.Min(rows, vectors.Length - first)), format, first, ref ahead, scratch, logits + (nint)first * targets);
             // A kernel without a product to ask in between leaves them all.
             ahead.Ask(ahead.Left);
@@ -105,14 +111,20 @@ internal abstract unsafe class StudentKernel : IDisposable
     protected void Multiply(PackedLayer layer, float* from, int fromStride, int count, float* addend, int addendStride, float* to, bool relu,
         ref RowsAhead ahead, KernelScratch scratch)
     {
-        if (!UsesMatrixUnit)
+        switch (Products)
         {
-            DenseTiles.Multiply(layer, from, fromStride, DenseTiles.Padded(count), addend, addendStride, to, relu, ref ahead);
-            return;
+            case KernelProducts.Plain:
+                DenseTiles.Multiply(layer, from, fromStride, DenseTiles.Padded(count), addend, addendStride, to, relu, ref ahead);
+                break;
+            case KernelProducts.Pairs:
+                scratch.RowsApart += PairTiles.Multiply(layer, from, fromStride, DenseTiles.Padded(count), addend, addendStride, to, relu, ref ahead);
+                break;
+            case KernelProducts.MatrixUnit:
+                MatrixTiles.Split(from, fromStride, count, layer.Inputs, scratch.Halves);
+                ahead.Ask(ahead.Left);
+                MatrixTiles.Multiply(layer.Split!, scratch.Halves, count, addend, addendStride, to, layer.Stride, relu);
+                break;
         }
-        MatrixTiles.Split(from, fromStride, count, layer.Inputs, scratch.Halves);
-        ahead.Ask(ahead.Left);
-        MatrixTiles.Multiply(layer.Split!, scratch.Halves, count, addend, addendStride, to, layer.Stride, relu);
     }
 
     /// <summary>Runs layers with relu after each, from the block in <paramref name="from"/>.</summary>
@@ -138,10 +150,14 @@ internal abstract unsafe class StudentKernel : IDisposable
         return from;
     }
 
-    /// <summary>Copies rows of one stride into a block of another.</summary>
+    /// <summary>Copies rows of one stride into a block of another; floats up to the next multiple of 16, as far as the stride has them, are zeroed.</summary>
     protected static void CopyRows(float* from, nint fromStride, float* to, nint toStride, int rows, int width)
     {
-        for (var r = 0; r < rows; r++)
-            new ReadOnlySpan<float>(from + r * fromStride, width).CopyTo(new Span<float>(to + r * toStride, width));
+        var padding = (int)Math.Min(DenseDots.Padded(width), toStride) - width;
+        for (var r = 0; r < rows; r++, from += fromStride, to += toStride)
+        {
+            new ReadOnlySpan<float>(from, width).CopyTo(new(to, width));
+            new Span<float>(to + width, padding).Clear();
+        }
     }
 }

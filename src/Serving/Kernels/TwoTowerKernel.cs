@@ -44,6 +44,8 @@ internal sealed unsafe class TwoTowerKernel : StudentKernel
         vectorWidth = DenseDots.Padded(lastWeights.Outputs);
     }
 
+    protected override int VectorRows => Products == KernelProducts.MatrixUnit ? BlockRows : DenseTiles.Rows;
+
     // Nothing but one inner product lies between two vectors: memory is what takes the time, and must never run out of requests.
     protected override int VectorRowsAhead => 3 * VectorRows;
 

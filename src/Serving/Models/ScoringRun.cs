@@ -40,6 +40,9 @@ public sealed unsafe class ScoringRun : IDisposable
     /// <summary>Row-major [candidates, targets].</summary>
     public ReadOnlySpan<float> Scores => new(Buffers.Scores.Floats, checked(Candidates * targets));
 
+    /// <summary>Rows that a kernel's products in pairs did not reach, of all layers and all requests of this run.</summary>
+    internal long RowsApart => scratch?.RowsApart ?? 0;
+
     /// <summary>Whether every logit and score is a number.</summary>
     internal bool IsFinite => AllFinite(Logits) && AllFinite(Scores);
 

@@ -59,7 +59,7 @@ public sealed class ServableLoader(ModelRepository repository, InferenceRuntime 
                 servable = new(manifest, schema, tables, graphs, [.. golden.Cases.Select(c => c.Request)], pool) { RowsFrom = rowsFrom };
                 if (!kernelScores)
                     servable.Engine = ScoringEngine.OnnxRuntime;
-                else if (Engine == EngineChoice.Vectors && servable.Engine == ScoringEngine.MatrixKernel)
+                else if (Engine == EngineChoice.Vectors)
                     servable.Engine = ScoringEngine.Kernel;
                 if (runtime.Devices is { } devices)
                     Place(servable, devices, files, held);

@@ -16,10 +16,13 @@ public sealed unsafe class KernelTests
           { "name": "topic", "side": "item", "kind": "hash", "buckets": 100, "dim": 4 } ] }
         """;
 
-    // The fastest first.
-    private static readonly ScoringEngine[] Engines = MatrixUnit.IsSupported
-        ? [ScoringEngine.MatrixKernel, ScoringEngine.Kernel, ScoringEngine.OnnxRuntime]
-        : [ScoringEngine.Kernel, ScoringEngine.OnnxRuntime];
+    private static readonly ScoringEngine[] Engines =
+    [
+        .. MatrixUnit.IsSupported ? (ScoringEngine[])[ScoringEngine.MatrixKernel] : [],
+        .. PairTiles.IsSupported ? (ScoringEngine[])[ScoringEngine.PairKernel] : [],
+        ScoringEngine.Kernel,
+        ScoringEngine.OnnxRuntime,
+    ];
 
     [Theory]
     [InlineData("mlp", SampleStudent.SchemaJson)]
@@ -38,7 +41,7 @@ public sealed unsafe class KernelTests
         }
         using var versions = new LoadedVersions(sample, count: 1);
         var servable = versions[1];
-        Assert.Equal(Engines[0], servable.Engine);
+        Assert.Equal(EngineParity.FastestKernel, servable.Engine);
         foreach (var (request, expected) in oracle.Values)
         {
             foreach (var engine in Engines)
@@ -169,11 +172,11 @@ public sealed unsafe class KernelTests
         fixed (float* a = from, w = wide, n = narrow)
         {
             // Rows asked for meanwhile change nothing, and are all asked for.
-            var ahead = new RowsAhead([(nint)a, (nint)w, (nint)n], 300);
+            var ahead = new RowsAhead([(nint)a, (nint)w, (nint)n], 300, isFar: false);
             Assert.Equal(15, ahead.Left);
             DenseTiles.Multiply(layer, a, inputs, 24, layer.Bias, 0, w, relu: true, ref ahead, wide: true);
             Assert.Equal(0, ahead.Left);
-            ahead = new RowsAhead([(nint)a, (nint)w], 64);
+            ahead = new RowsAhead([(nint)a, (nint)w], 64, isFar: true);
             DenseTiles.Multiply(layer, a, inputs, 24, layer.Bias, 0, n, relu: true, ref ahead, wide: false);
             Assert.Equal(0, ahead.Left);
         }
