@@ -63,6 +63,21 @@ public unsafe class KernelBenchmarks
         student.Servable.Score(byId, chosen, ItemVectorFormat.Float32, run, CallBudget.Unlimited);
     }
 
+    /// <summary>Where the processor has the vectors; else the same as <see cref="Kernel"/>.</summary>
+    [Benchmark]
+    public void PairKernel()
+    {
+        student.Servable.Engine = Pairs;
+        student.Servable.Score(request, run, CallBudget.Unlimited);
+    }
+
+    [Benchmark]
+    public void PairKernelKnownVectors()
+    {
+        student.Servable.Engine = Pairs;
+        student.Servable.Score(byId, chosen, ItemVectorFormat.Float32, run, CallBudget.Unlimited);
+    }
+
     /// <summary>Where the processor has a matrix unit; else the same as <see cref="Kernel"/>.</summary>
     [Benchmark]
     public void MatrixKernel()
@@ -77,6 +92,8 @@ public unsafe class KernelBenchmarks
         student.Servable.Engine = Matrix;
         student.Servable.Score(byId, chosen, ItemVectorFormat.Float32, run, CallBudget.Unlimited);
     }
+
+    private static ScoringEngine Pairs => PairTiles.IsSupported ? ScoringEngine.PairKernel : ScoringEngine.Kernel;
 
     private static ScoringEngine Matrix => MatrixUnit.IsSupported ? ScoringEngine.MatrixKernel : ScoringEngine.Kernel;
 
