@@ -43,7 +43,8 @@ public static class LoadCommand
                 await WriteItemsAsync(items, RequestPool.Draw(source, parsed.GetValue(arguments.Pool), 1, null, schema), parsed.GetValue(arguments.ById)!, schema);
                 return 0;
             }
-            var pool = RequestPool.Draw(source, parsed.GetValue(arguments.Pool), parsed.GetValue(arguments.Connections), parsed.GetValue(arguments.ById), schema);
+            var pool = RequestPool.Draw(source, parsed.GetValue(arguments.Pool), parsed.GetValue(arguments.Connections), parsed.GetValue(arguments.ById), schema,
+                parsed.GetValue(arguments.Varints));
             return await TestAsync(target, arguments, parsed, address, pool, stop);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)

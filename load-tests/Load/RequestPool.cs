@@ -19,14 +19,17 @@ internal static class RequestPool
     /// <summary>So many requests, one each tenth of a second of the replay; fewer when they are large.</summary>
     /// <param name="byId">The item feature whose values are the ids of the catalog's items; null: candidates with their features.</param>
     /// <param name="schema">Says which item features are static; needed with <paramref name="byId"/>.</param>
-    public static IReadOnlyList<RankRequest> Draw(RankingRequests source, int size, int connections, string? byId, FeatureSchema schema)
+    /// <param name="asVarints">Ids that the replay has as little-endian integers are sent as varints.</param>
+    public static IReadOnlyList<RankRequest> Draw(RankingRequests source, int size, int connections, string? byId, FeatureSchema schema, bool asVarints = false)
     {
         var pool = new List<RankRequest>();
         var bytes = 0L;
         for (var n = 0; n < size && (n < 16 || bytes * connections < MaxBytes); n++)
         {
             var request = source.Next(n * SpacingSeconds);
-            pool.Add(byId is null ? request : CatalogRequest.Of(request, byId, schema));
+            if (byId is not null)
+                request = CatalogRequest.Of(request, byId, schema);
+            pool.Add(asVarints ? VarintRequest.Of(request) : request);
             bytes += pool[^1].CalculateSize();
         }
         return pool;

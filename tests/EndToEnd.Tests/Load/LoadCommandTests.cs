@@ -1,6 +1,9 @@
+using System.Collections.Concurrent;
 using System.CommandLine;
+using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using System.Xml.Linq;
+using Google.Protobuf;
 using KdServing.Contracts;
 using KdServing.EndToEnd.Tests.Data;
 using KdServing.EndToEnd.Tests.Traffic;
@@ -149,6 +152,42 @@ public sealed class LoadCommandTests : IDisposable
         Assert.Equal([5, 6], items.Put);
         Assert.Equal(["article", "length"], items.Features.Select(c => c.Name));
         Assert.Equal([0.5f, 0.6f], items.Features[1].Floats.Value);
+    }
+
+    [Theory]
+    [InlineData("", Column.ValuesOneofCase.RawInt64)]
+    [InlineData("--varints", Column.ValuesOneofCase.Ints)]
+    public async Task Ids_are_sent_as_asked_for(string arguments, Column.ValuesOneofCase expected)
+    {
+        var sent = new ConcurrentBag<RankRequest>();
+        await using var server = await ScriptedRanking.StartAsync(r =>
+        {
+            sent.Add(r);
+            return Task.FromResult(ScriptedRanking.Reply(r, 1));
+        });
+        Assert.Equal(0, await RunAsync(server, $"--mode closed --concurrency 1 --seconds 0.2 --warm-up 0 --schema {Schemafile} --candidates 3 --pool 2 {arguments}"));
+        Assert.True(sent.Count > 4);
+        Assert.All(sent, r => Assert.All(r.User.Concat(r.Item), c => Assert.Equal(expected, c.ValuesCase)));
+    }
+
+    [Fact]
+    public void Ids_as_varints_are_the_same_ids()
+    {
+        var request = new RankRequest { RequestId = "r", CandidateCount = 2, Catalog = new() { RawInt64 = Raw(-7, long.MaxValue) } };
+        request.User.Add(new Column { Name = "user", RawInt64 = Raw(3) });
+        request.Item.Add(new Column { Name = "article", RawInt64 = Raw(-1, 1L << 40) });
+        request.Item.Add(new Column { Name = "clicks", RawFloat32 = ByteString.CopyFrom(MemoryMarshal.AsBytes<float>([1, 2])) });
+        var before = request.Clone();
+
+        var varints = VarintRequest.Of(request);
+
+        Assert.Equal(before, request);
+        Assert.Equal([-7, long.MaxValue], varints.Catalog.Ints.Value);
+        Assert.Equal([3], varints.User[0].Ints.Value);
+        Assert.Equal([-1, 1L << 40], varints.Item[0].Ints.Value);
+        Assert.Equal(request.Item[1], varints.Item[1]);
+
+        static ByteString Raw(params long[] ids) => ByteString.CopyFrom(MemoryMarshal.AsBytes<long>(ids));
     }
 
     private string Schemafile => Path.Combine(dataset.Folder, "schema.json");
