@@ -31,8 +31,8 @@ switch (args)
         return 0;
     default:
         // In this process: BenchmarkDotNet's own projects would have to find the native libraries and the property that chooses packages.
-        // '--job short' and the other options of BenchmarkDotNet work; '--filter *' runs everything.
-        var config = DefaultConfig.Instance.AddJob(Job.ShortRun.WithToolchain(InProcessEmitToolchain.Instance).WithId("InProcess"))
+        // A default: what the options of BenchmarkDotNet say ('--iterationCount 20') changes this job, and adds none. '--filter *' runs everything.
+        var config = DefaultConfig.Instance.AddJob(Job.ShortRun.WithToolchain(InProcessEmitToolchain.Instance).WithId("InProcess").AsDefault())
             .WithArtifactsPath(Path.Combine(Checkout.Root, ".kd", "benchmarks"));
         BenchmarkSwitcher.FromAssembly(typeof(ReferenceStudent).Assembly).Run(args, config);
         return 0;
