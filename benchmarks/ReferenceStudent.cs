@@ -42,7 +42,7 @@ public sealed class ReferenceStudent : IDisposable
         // Sessions of its own, not those that a version scored by a kernel shares: ONNX Runtime is measured as it would serve.
         var loader = new ServableLoader(repository, runtime, pool, new(), TimeSpan.FromSeconds(1)) { Engine = EngineChoice.Onnx };
         Servable = loader.Load(Model, 1, held: null);
-        Servable.Engine = DenseTiles.IsSupported ? EngineParity.FastestKernel : ScoringEngine.OnnxRuntime;
+        Servable.Engine = DenseTiles.IsSupported ? ScoringEngines.FastestKernel : ScoringEngine.OnnxRuntime;
     }
 
     /// <summary>Root of the repository it is published in.</summary>

@@ -50,7 +50,7 @@ internal sealed class LoadArguments
     public readonly Option<int> Streams = new("--streams") { Description = "Ranking streams (RankStream) a connection; 0: a unary call a request.", DefaultValueFactory = _ => 0 };
     public readonly Option<int> Pool = new("--pool") { Description = "Requests drawn from the replay, sent over and over.", DefaultValueFactory = _ => 256 };
     public readonly Option<string?> ById = new("--by-id") { Description = "Candidates by id from the server's item catalog; names the item feature that holds the ids." };
-    public readonly Option<bool> Varints = new("--varints") { Description = "Ids as varints, as a client sends them that fills 'ints': a third of the bytes. Left out: as the replay has them, most as raw int64." };
+    public readonly Option<bool> Varints = new("--varints") { Description = "Ids as varints, as a client sends them that fills 'ints': a third of the bytes. Left out: as the replay has them, which is mostly raw int64." };
     public readonly Option<string?> ItemsOut = OutputFile.Option("--items-out", "With --by-id: writes the candidates' items to this file as a bulk file for the catalog, and ends.");
     public readonly Option<int> Abandon = new("--abandon-ms") { Description = "Reset a call so long after its intended time. Default: 100 ms after the deadline; shorter than it: a test of cancels." };
     public readonly Option<double> P99Limit = new("--p99-limit-ms") { Description = "ramp: the p99 to keep, from the intended send time.", DefaultValueFactory = _ => 10 };

@@ -3,25 +3,6 @@ using KdServing.Serving.Kernels;
 
 namespace KdServing.Serving.Models;
 
-/// <summary>What computes a version's scores.</summary>
-internal enum ScoringEngine
-{
-    /// <summary>The version's graphs in ONNX Runtime.</summary>
-    OnnxRuntime,
-
-    /// <summary><see cref="StudentKernel"/> on the processor's vectors.</summary>
-    Kernel,
-
-    /// <summary>The same with half the multiplications, <see cref="PairTiles"/>.</summary>
-    PairKernel,
-
-    /// <summary><see cref="StudentKernel"/> on the processor's matrix unit.</summary>
-    MatrixKernel,
-
-    /// <summary>A device with memory of its own, <see cref="Accelerators.DeviceVersion"/>.</summary>
-    Device,
-}
-
 /// <summary>What is to compute scores.</summary>
 public enum EngineChoice
 {
@@ -40,14 +21,6 @@ internal static class EngineParity
 {
     /// <summary>Of max(1, |logit|). Sums of a few hundred float32 products in another order differ by some 1e-6 of their terms.</summary>
     public const float Tolerance = 1e-5f;
-
-    /// <summary>The fastest way this machine has for a version of a family that there is a kernel for.</summary>
-    public static ScoringEngine FastestKernel => StudentKernel.FastestProducts switch
-    {
-        KernelProducts.MatrixUnit => ScoringEngine.MatrixKernel,
-        KernelProducts.Pairs => ScoringEngine.PairKernel,
-        _ => ScoringEngine.Kernel,
-    };
 
     /// <summary>Scores the trainer's sample requests every way and sets <see cref="Servable.Engine"/> to the fastest that agrees.</summary>
     /// <exception cref="ContractException">A sample request is not of the version's schema.</exception>

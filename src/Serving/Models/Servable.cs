@@ -37,7 +37,7 @@ public sealed partial class Servable : IDisposable
         this.graphs = graphs;
         runs = new(pool, buffers => new(this.graphs, manifest.Signature, new CandidateColumns(schema, tables, buffers.Columns), buffers));
         kernel = StudentKernel.Make(graphs.Weights, manifest.Signature);
-        Engine = kernel is null ? ScoringEngine.OnnxRuntime : EngineParity.FastestKernel;
+        Engine = kernel is null ? ScoringEngine.OnnxRuntime : ScoringEngines.FastestKernel;
         assembler = new(schema, tables);
         userGroups = [schema.User];
         itemGroups = [schema.Item, schema.Live];
@@ -67,12 +67,7 @@ public sealed partial class Servable : IDisposable
             if (scoresOnDevice)
                 return;
             onProcessor = value;
-            kernel?.Products = value switch
-            {
-                ScoringEngine.MatrixKernel => KernelProducts.MatrixUnit,
-                ScoringEngine.PairKernel => KernelProducts.Pairs,
-                _ => KernelProducts.Plain,
-            };
+            kernel?.Products = value.Products();
         }
     }
 

@@ -41,7 +41,7 @@ public sealed unsafe class KernelTests
         }
         using var versions = new LoadedVersions(sample, count: 1);
         var servable = versions[1];
-        Assert.Equal(EngineParity.FastestKernel, servable.Engine);
+        Assert.Equal(ScoringEngines.FastestKernel, servable.Engine);
         foreach (var (request, expected) in oracle.Values)
         {
             foreach (var engine in Engines)
