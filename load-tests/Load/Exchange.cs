@@ -17,6 +17,12 @@ internal sealed class Exchange(int capacity)
     /// <summary>Bytes of messages the server still takes on this stream.</summary>
     public long SendWindow { get; set; }
 
+    /// <summary>The newest request, while not all of it is sent.</summary>
+    public EncodedRequest? Unsent { get; set; }
+
+    /// <summary>Of <see cref="Unsent"/>, the next.</summary>
+    public int NextFrame { get; set; }
+
     /// <summary>Bytes received that the server was not told of.</summary>
     public int Received { get; set; }
 
@@ -30,7 +36,7 @@ internal sealed class Exchange(int capacity)
 
     public void Open(int stream, long sendWindow)
     {
-        (Stream, SendWindow, Received) = (stream, sendWindow, 0);
+        (Stream, SendWindow, Received, Unsent) = (stream, sendWindow, 0, null);
         Reply.Reset();
     }
 

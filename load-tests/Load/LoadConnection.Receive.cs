@@ -100,12 +100,8 @@ internal sealed partial class LoadConnection
             {
                 while (exchange.Count > 0)
                     Finish(exchange.Take(), nowNs, 0, Outcome.Unavailable);
-                exchange.Stream = 0;
+                (exchange.Stream, exchange.Unsent) = (0, null);
             }
-            // The one being sent is in its exchange too.
-            if (sending is not null)
-                waiting.Dequeue();
-            sending = null;
             while (waiting.TryDequeue(out var unsent))
                 Finish(new(unsent.Request, unsent.IntendedNs, nowNs, 0), nowNs, 0, Outcome.Unavailable);
             answered = finished;
@@ -151,17 +147,29 @@ internal sealed partial class LoadConnection
                 Gather(control.AsSpan(0, Http2Frame.HeaderBytes + payload.Length));
                 break;
             case FrameType.WindowUpdate:
-                var increment = BinaryPrimitives.ReadInt32BigEndian(payload) & int.MaxValue;
-                if (frame.Stream == 0)
-                    sendWindow += increment;
-                else if (Find(frame.Stream) is { } known)
-                    known.SendWindow += increment;
+                HandleWindowUpdate(frame.Stream, BinaryPrimitives.ReadInt32BigEndian(payload) & int.MaxValue);
                 break;
             case FrameType.GoAway:
                 var code = BinaryPrimitives.ReadInt32BigEndian(payload[4..]);
                 throw new Http2Exception($"the server sent GOAWAY with error {code}");
             default:
                 break;
+        }
+    }
+
+    private void HandleWindowUpdate(int stream, int increment)
+    {
+        if (stream == 0)
+        {
+            sendWindow += increment;
+            if (isBlocked)
+                SendBodies();
+        }
+        else if (Find(stream) is { } exchange)
+        {
+            exchange.SendWindow += increment;
+            if (!isBlocked)
+                SendBody(exchange);
         }
     }
 
@@ -238,15 +246,16 @@ internal sealed partial class LoadConnection
         for (; payload.Length >= 6; payload = payload[6..])
         {
             long value = BinaryPrimitives.ReadUInt32BigEndian(payload[2..]);
-            switch (payload[1])
+            switch ((Http2Setting)BinaryPrimitives.ReadInt16BigEndian(payload))
             {
-                case 3:
+                case Http2Setting.MaxConcurrentStreams:
                     maxStreams = value;
                     break;
-                case 4:
+                case Http2Setting.InitialWindowSize:
                     foreach (var exchange in exchanges)
                         exchange.SendWindow += value - initialStreamWindow;
                     initialStreamWindow = value;
+                    SendBodies();
                     break;
                 default:
                     break;

@@ -50,9 +50,7 @@ internal sealed partial class LoadConnection : IDisposable
     private readonly Lock gate = new();
     private readonly Thread receiver;
     private Socket socket;
-    private Exchange? sending;
     private int gatheredBytes;
-    private int nextFrame;
     private int nextStream;
     private int oldestStream;
     private int turn;
@@ -61,6 +59,8 @@ internal sealed partial class LoadConnection : IDisposable
     private long sendWindow;
     private long initialStreamWindow;
     private long maxStreams;
+    // A body waits for the connection's window: those behind it would, too.
+    private bool isBlocked;
     private bool isOpen;
     private volatile bool disposed;
 
@@ -153,7 +153,7 @@ internal sealed partial class LoadConnection : IDisposable
                     break;
                 Abandon(exchange, nowNs, Outcome.Abandoned);
             }
-            while (sending is null && waiting.TryPeek(out var next) && next.IntendedNs + patienceNs <= nowNs)
+            while (waiting.TryPeek(out var next) && next.IntendedNs + patienceNs <= nowNs)
             {
                 waiting.Dequeue();
                 Finish(new(next.Request, next.IntendedNs, nowNs, 0), nowNs, 0, Outcome.Abandoned);
@@ -184,13 +184,8 @@ internal sealed partial class LoadConnection : IDisposable
     {
         try
         {
-            while (waiting.TryPeek(out var next) && (sending is not null || TryBegin(next.Request, next.IntendedNs)))
-            {
-                if (!SendFrames(requests[next.Request], sending!))
-                    break;
-                sending = null;
+            while (!isBlocked && waiting.TryPeek(out var next) && TryBegin(next.Request, next.IntendedNs))
                 waiting.Dequeue();
-            }
             SendGathered();
         }
         catch (SocketException)
@@ -215,37 +210,62 @@ internal sealed partial class LoadConnection : IDisposable
         else
         {
             exchange = exchanges[turn++ % exchanges.Length];
-            if (exchange.IsFull)
+            if (exchange.IsFull || exchange.Unsent is not null)
                 return false;
         }
         var encoded = requests[request];
-        for (var f = 0; f < encoded.FrameStarts.Length - 1; f++)
-            Http2Frame.WriteStream(encoded.Bytes.AsSpan(encoded.FrameStarts[f]), exchange.Stream);
         var now = MonotonicClock.NowNs();
         if (encoded.TimeoutAt >= 0)
             HeaderBlock.WriteTimeout(encoded.Bytes.AsSpan(encoded.TimeoutAt), options.DeadlineMs - (now - intendedNs) / 1_000_000);
         exchange.Add(new(request, intendedNs, now, versions.Newest));
-        (sending, nextFrame) = (exchange, 0);
+        (exchange.Unsent, exchange.NextFrame) = (encoded, 0);
+        SendBody(exchange);
         return true;
     }
 
-    // True when the last frame is out.
-    private bool SendFrames(EncodedRequest request, Exchange exchange)
+    // As much of an exchange's request as the windows take.
+    private void SendBody(Exchange exchange)
     {
-        var begin = nextFrame;
-        for (; nextFrame < request.FrameStarts.Length - 1; nextFrame++)
+        if (exchange.Unsent is not { } request)
+            return;
+        var (begin, next) = (exchange.NextFrame, exchange.NextFrame);
+        for (; next < request.FrameStarts.Length - 1; next++)
         {
-            var frame = Http2Frame.Read(request.Bytes.AsSpan(request.FrameStarts[nextFrame]));
-            if (frame.Type != FrameType.Data)
-                continue;
-            if (frame.Length > sendWindow || frame.Length > exchange.SendWindow)
-                break;
-            sendWindow -= frame.Length;
-            exchange.SendWindow -= frame.Length;
+            var bytes = request.Bytes.AsSpan(request.FrameStarts[next]);
+            var frame = Http2Frame.Read(bytes);
+            if (frame.Type == FrameType.Data)
+            {
+                isBlocked |= frame.Length > sendWindow;
+                if (isBlocked || frame.Length > exchange.SendWindow)
+                    break;
+                sendWindow -= frame.Length;
+                exchange.SendWindow -= frame.Length;
+            }
+            // Others of the pool's request may be under way.
+            Http2Frame.WriteStream(bytes, exchange.Stream);
         }
-        if (nextFrame > begin)
-            Gather(request.Bytes.AsSpan(request.FrameStarts[begin], request.FrameStarts[nextFrame] - request.FrameStarts[begin]));
-        return nextFrame == request.FrameStarts.Length - 1;
+        if (next > begin)
+            Gather(request.Bytes.AsSpan(request.FrameStarts[begin], request.FrameStarts[next] - request.FrameStarts[begin]));
+        exchange.NextFrame = next;
+        if (next == request.FrameStarts.Length - 1)
+            exchange.Unsent = null;
+    }
+
+    // The windows of all have changed. Those that have waited longest first.
+    private void SendBodies()
+    {
+        isBlocked = false;
+        if (opening is null)
+        {
+            for (var stream = oldestStream; stream < nextStream && !isBlocked; stream += 2)
+            {
+                if (Slot(stream) is { } exchange && exchange.Stream == stream)
+                    SendBody(exchange);
+            }
+            return;
+        }
+        foreach (var exchange in exchanges)
+            SendBody(exchange);
     }
 
     private void Abandon(Exchange exchange, long nowNs, Outcome outcome)
@@ -259,12 +279,7 @@ internal sealed partial class LoadConnection : IDisposable
     {
         while (exchange.Count > 0)
             Finish(exchange.Take(), nowNs, 0, outcome);
-        if (ReferenceEquals(exchange, sending))
-        {
-            sending = null;
-            waiting.Dequeue();
-        }
-        exchange.Stream = 0;
+        (exchange.Stream, exchange.Unsent) = (0, null);
         active--;
         if (opening is not null)
             OpenStream(exchange);
@@ -337,7 +352,7 @@ internal sealed partial class LoadConnection : IDisposable
     // Preface and settings: no header table, no push, windows that never close. Under the gate.
     private void Greet()
     {
-        (nextStream, oldestStream, active, sending, gatheredBytes) = (1, 1, 0, null, 0);
+        (nextStream, oldestStream, active, isBlocked, gatheredBytes) = (1, 1, 0, false, 0);
         (sendWindow, initialStreamWindow, maxStreams) = (DefaultWindow, DefaultWindow, 100);
         Gather(Encoding.ASCII.GetBytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
         ReadOnlySpan<byte> settings =

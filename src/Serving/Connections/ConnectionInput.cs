@@ -24,8 +24,8 @@ internal sealed class ConnectionInput(PipeReader input, FrameJudge judge, Connec
         {
             var read = await input.ReadAsync(cancellationToken);
             var dropped = Judge(read.Buffer, read.IsCompleted);
-            if (judge.HasAnswers)
-                await output.SendAsync(judge.TakeAnswers());
+            if (!judge.Answers.IsEmpty)
+                await output.SendAsync(judge.Answers.Take());
             given = read.Buffer.Slice(dropped, passed);
             var isAll = dropped + passed == read.Buffer.Length;
             if (passed > 0 || read.IsCanceled || (read.IsCompleted && isAll))

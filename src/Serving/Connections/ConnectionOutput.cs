@@ -13,7 +13,8 @@ namespace KdServing.Serving.Connections;
 /// </remarks>
 /// <param name="output">To the client.</param>
 /// <param name="openCalls">Told while something waits, so that a stop waits for it.</param>
-internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls, GatheredSends gathered) : PipeWriter
+/// <param name="bodies">Told what Kestrel will not be sent any more.</param>
+internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls, GatheredSends gathered, OpenBodies bodies) : PipeWriter
 {
     // Beyond that, replies are not to be made of which the client does not take those that it has.
     private const int MaxWaiting = 256 * 1024;
@@ -157,6 +158,8 @@ internal sealed class ConnectionOutput(PipeWriter output, OpenCalls openCalls, G
         {
             var header = Http2Frame.Read(frame);
             window.KestrelWrote(header);
+            if (header.Type == FrameType.ResetStream)
+                bodies.End(header.Stream);
             if (header.Type is FrameType.Settings or FrameType.Ping or FrameType.WindowUpdate)
                 AddUrgent(frame);
             else

@@ -10,28 +10,24 @@ namespace KdServing.Serving.Connections;
 /// refused, and the rest of what belongs to it is dropped unread.
 /// </summary>
 /// <remarks>One connection's, in the order of its frames; one thread at a time.</remarks>
+/// <param name="bodies">Kestrel's.</param>
 /// <param name="time">Null: the system's.</param>
-internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, ConnectionOutput output, TimeProvider? time = null)
+internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, ConnectionOutput output, OpenBodies bodies, TimeProvider? time = null)
 {
     // A header block beyond that is left to Kestrel.
     private const int MaxBlock = 4096;
-    // Refused calls whose body is still to come. A client that never ends its bodies is left to Kestrel, which resets streams.
-    private const int MaxOpen = 512;
     // What is not Kestrel's is given back to the connection's window in pieces of that size, a sixty-fourth of it.
     private const int CreditBytes = 128 * 1024;
     private const int PriorityBytes = 5;
     private const int SettingBytes = 6;
-    private const int InitialWindowSetting = 4;
+    private const int NoError = 0;
 
     // Kestrel closes a connection on which it sees no call for 130 s: it is shown one now and then.
     private static readonly TimeSpan MaxUnseen = TimeSpan.FromSeconds(30);
 
-    // SETTINGS_HEADER_TABLE_SIZE 0: headers then come whole, and a call can be answered without Kestrel's having read it.
-    private static readonly byte[] EmptyTableSetting = [0, 0, 6, (byte)FrameType.Settings, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
-
-    private readonly HashSet<int> open = [];
-    private readonly ArrayBufferWriter<byte> answers = new();
     private readonly TimeProvider time = time ?? TimeProvider.System;
+    private readonly FrameAnswers answers = new();
+    private readonly RequestWindow window = new(bodies, time ?? TimeProvider.System);
     private long lastPassed = (time ?? TimeProvider.System).GetTimestamp();
     private Refusal? refusal;
     private int asked;
@@ -41,15 +37,8 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
     private bool isAskedForEmptyTable;
     private bool isTableEmpty;
 
-    /// <summary>Frames to send, and forgets them.</summary>
-    public ReadOnlySpan<byte> TakeAnswers()
-    {
-        var written = answers.WrittenSpan;
-        answers.ResetWrittenCount();
-        return written;
-    }
-
-    public bool HasAnswers => answers.WrittenCount > 0;
+    /// <summary>To send.</summary>
+    public FrameAnswers Answers => answers;
 
     /// <summary>True if the frame can be judged only with its payload. May be asked again when more has arrived.</summary>
     public bool NeedsPayload(in Http2Frame frame)
@@ -63,12 +52,10 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
             case FrameType.WindowUpdate:
                 return frame.Length == sizeof(int) && (frame.Stream == 0 || calls.Has(frame.Stream));
             case FrameType.Headers when frame.Stream % 2 == 1 && frame.Stream <= newest:
-                return (open.Contains(frame.Stream) || calls.Has(frame.Stream)) && IsReadable(frame);
+                return IsOver(frame.Stream) && IsReadable(frame);
             case FrameType.Headers when frame.Stream % 2 == 1:
                 if (frame.Stream != asked)
                     (asked, refusal) = (frame.Stream, refusals.UnlessExpected());
-                if (open.Count >= MaxOpen)
-                    refusal = null;
                 return IsReadable(frame);
             default:
                 return false;
@@ -85,11 +72,12 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
             case FrameType.Headers when frame.Stream > newest && frame.Stream % 2 == 1:
                 return DropsCall(frame, payload);
             case FrameType.Headers:
-                return (open.Contains(frame.Stream) || calls.Has(frame.Stream)) && DropsTrailers(frame, payload);
+                return IsOver(frame.Stream) ? DropsTrailers(frame, payload) : Passes(frame);
             case FrameType.Data:
-                return calls.Has(frame.Stream) ? TakesBody(frame, payload) : open.Contains(frame.Stream) && DropsBody(frame);
+                return calls.Has(frame.Stream) ? TakesBody(frame, payload) : IsOver(frame.Stream) ? DropsBody(frame) : Passes(frame);
             case FrameType.ResetStream:
-                return open.Remove(frame.Stream) || calls.Cancel(frame.Stream) || IsUnknownToKestrel(frame.Stream);
+                bodies.End(frame.Stream);
+                return calls.Cancel(frame.Stream) || IsUnknownToKestrel(frame.Stream);
             case FrameType.WindowUpdate when frame.Stream == 0:
                 return !payload.IsEmpty && !TellsKestrel(payload);
             case FrameType.WindowUpdate:
@@ -104,6 +92,16 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
 
     /// <summary>The connection has ended.</summary>
     public void End() => calls.CancelAll();
+
+    // A call's that has begun; what comes of its body is not, or no more, for Kestrel.
+    private bool IsOver(int stream) => stream % 2 == 1 && stream <= newest && !bodies.Has(stream);
+
+    private bool Passes(in Http2Frame frame)
+    {
+        if (frame.Has(Http2Frame.EndStream))
+            bodies.End(frame.Stream);
+        return false;
+    }
 
     // To Kestrel such a stream is one the client has not opened yet: it would end the connection. Older ones it knows to be closed.
     private bool IsUnknownToKestrel(int stream) => stream > newestPassed && stream <= newest;
@@ -121,6 +119,11 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
             return true;
         newestPassed = frame.Stream;
         lastPassed = time.GetTimestamp();
+        if (!frame.Has(Http2Frame.EndStream))
+        {
+            window.LetPass(frame.Stream, answers);
+            bodies.Begin(frame.Stream);
+        }
         return false;
     }
 
@@ -129,14 +132,24 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
         if (refusal is null)
             return false;
         refusals.Count();
-        Answer(refusal.Frame, frame.Stream);
-        if (!frame.Has(Http2Frame.EndStream))
-            open.Add(frame.Stream);
+        answers.Add(refusal.Frame, frame.Stream);
+        if (frame.Has(Http2Frame.EndStream))
+            return true;
+        Stop(frame.Stream);
+        window.Refuse(calls, answers);
         return true;
     }
 
-    private bool Takes(in Http2Frame frame, in HeaderBlock headers) =>
-        headers.IsPlain && !frame.Has(Http2Frame.EndStream) && time.GetElapsedTime(lastPassed) < MaxUnseen && calls.TryBegin(frame.Stream, headers.Timeout);
+    private bool Takes(in Http2Frame frame, in HeaderBlock headers)
+    {
+        if (!headers.IsPlain || frame.Has(Http2Frame.EndStream) || time.GetElapsedTime(lastPassed) >= MaxUnseen || !calls.TryBegin(frame.Stream, headers.Timeout))
+            return false;
+        window.LetPass(frame.Stream, answers);
+        return true;
+    }
+
+    // The answer has been sent: the rest of the body need not come (RFC 9113, section 8.1).
+    private void Stop(int stream) => answers.AddNumber(FrameType.ResetStream, stream, NoError);
 
     private HeaderBlock Read(in Http2Frame frame, in ReadOnlySequence<byte> payload)
     {
@@ -150,12 +163,13 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
     private HeaderBlock Read(in Http2Frame frame, ReadOnlySpan<byte> payload) =>
         HeaderBlock.Read(payload[(frame.Has(Http2Frame.HasPriority) ? Math.Min(PriorityBytes, frame.Length) : 0)..], isTableEmpty);
 
+    // Headers then come whole, and a call can be answered without Kestrel's having read it.
     private void AskForEmptyTable()
     {
         if (isAskedForEmptyTable)
             return;
         isAskedForEmptyTable = true;
-        answers.Write(EmptyTableSetting);
+        answers.AddSetting(Http2Setting.HeaderTableSize, 0);
     }
 
     private void ReadSettings(in ReadOnlySequence<byte> payload)
@@ -164,7 +178,7 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
         payload.CopyTo(room);
         for (ReadOnlySpan<byte> rest = room[..(int)payload.Length]; rest.Length >= SettingBytes; rest = rest[SettingBytes..])
         {
-            if (BinaryPrimitives.ReadUInt16BigEndian(rest) == InitialWindowSetting)
+            if ((Http2Setting)BinaryPrimitives.ReadUInt16BigEndian(rest) == Http2Setting.InitialWindowSize)
                 calls.SetStreamWindow(BinaryPrimitives.ReadUInt32BigEndian(rest[2..]));
         }
     }
@@ -196,20 +210,16 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
 
     private bool DropsTrailers(in Http2Frame frame, in ReadOnlySequence<byte> payload)
     {
-        if (payload.IsEmpty || Read(frame, payload).Kind == HeaderBlockKind.UsesTable)
-            throw new ConnectionAbortedException("trailers of a call that is not Kestrel's can not be dropped: they use the connection's header table");
-        if (!open.Remove(frame.Stream) && frame.Has(Http2Frame.EndStream))
-            Answer(calls.Append(frame.Stream, default, flow: 0, ends: true, out _), frame.Stream);
+        if (payload.IsEmpty || Read(frame, payload).Kind != HeaderBlockKind.Other)
+            throw new ConnectionAbortedException("headers for a stream that is not Kestrel's can not be dropped as its trailers: they use the connection's header table, or begin another call");
+        if (frame.Has(Http2Frame.EndStream) && calls.Append(frame.Stream, default, flow: 0, ends: true, out _) is { Length: > 0 } failure)
+            answers.Add(failure, frame.Stream);
         return true;
     }
 
     private bool DropsBody(in Http2Frame frame)
     {
         GiveBackLater(frame.Length);
-        if (frame.Has(Http2Frame.EndStream))
-            open.Remove(frame.Stream);
-        else if (frame.Length > 0)
-            GiveBack(frame.Stream, frame.Length);
         return true;
     }
 
@@ -220,23 +230,15 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
         var padding = frame.Has(Http2Frame.Padded) && frame.Length > 0 ? payload.FirstSpan[0] + 1 : 0;
         var body = padding == 0 ? payload : payload.Slice(1, Math.Max(0, frame.Length - padding));
         var failure = calls.Append(frame.Stream, body, frame.Length, ends, out var taken);
-        Answer(failure, frame.Stream);
-        // What is still to come of a call that failed is dropped.
-        if (!ends && failure.Length > 0)
-            open.Add(frame.Stream);
+        if (failure.Length > 0)
+        {
+            answers.Add(failure, frame.Stream);
+            if (!ends)
+                Stop(frame.Stream);
+        }
         if (taken > 0)
-            GiveBack(frame.Stream, taken);
+            answers.AddNumber(FrameType.WindowUpdate, frame.Stream, taken);
         return true;
-    }
-
-    private void Answer(ReadOnlySpan<byte> frame, int stream)
-    {
-        if (frame.IsEmpty)
-            return;
-        var answer = answers.GetSpan(frame.Length)[..frame.Length];
-        frame.CopyTo(answer);
-        Http2Frame.WriteStream(answer, stream);
-        answers.Advance(answer.Length);
     }
 
     private void GiveBackLater(int bytes)
@@ -244,14 +246,7 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
         credit += bytes;
         if (credit < CreditBytes)
             return;
-        GiveBack(0, credit);
+        answers.AddNumber(FrameType.WindowUpdate, 0, credit);
         credit = 0;
-    }
-
-    private void GiveBack(int stream, int bytes)
-    {
-        const int FrameBytes = Http2Frame.HeaderBytes + sizeof(int);
-        Http2Frame.WriteNumber(answers.GetSpan(FrameBytes), FrameType.WindowUpdate, stream, bytes);
-        answers.Advance(FrameBytes);
     }
 }

@@ -14,6 +14,14 @@ internal enum FrameType : byte
     WindowUpdate = 8,
 }
 
+/// <summary>What either side tells the other in SETTINGS (section 6.5.2), as far as it is looked at here.</summary>
+internal enum Http2Setting : short
+{
+    HeaderTableSize = 1,
+    MaxConcurrentStreams = 3,
+    InitialWindowSize = 4,
+}
+
 /// <summary>The nine bytes before a frame's payload (RFC 9113, section 4.1).</summary>
 internal readonly record struct Http2Frame(int Length, FrameType Type, byte Flags, int Stream)
 {

@@ -15,9 +15,10 @@ internal sealed class RankingConnection : IDuplexPipe
 
     private RankingConnection(IDuplexPipe transport, Refusals refusals, RankingEndpoint endpoint, OpenCalls openCalls, GatheredSends gathered, RankingMetrics metrics, RankingThreads threads)
     {
-        output = new(transport.Output, openCalls, gathered);
+        var bodies = new OpenBodies();
+        output = new(transport.Output, openCalls, gathered, bodies);
         var calls = new TakenCalls(endpoint, refusals, openCalls, output, metrics, threads);
-        input = new(transport.Input, new(refusals, calls, output), output);
+        input = new(transport.Input, new(refusals, calls, output, bodies), output);
     }
 
     public PipeReader Input => input;

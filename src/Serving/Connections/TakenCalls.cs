@@ -14,8 +14,8 @@ internal sealed class TakenCalls(RankingEndpoint endpoint, Refusals refusals, Op
     private const int MaxCalls = 512;
     // Of requests that are not whole yet: as much as a connection may send to Kestrel before some of it is taken.
     private const int MaxArriving = 8 << 20;
-    // A client may send 1 MiB of a body before it is told that some of it was taken.
-    private const int CreditBytes = 256 * 1024;
+    // What a client may send of a body (RequestWindow) before it is told that some of it was taken.
+    private const int CreditBytes = RequestWindow.Wide / 4;
 
     private static readonly byte[] TooMuch = CallFrames.Failure(StatusCode.ResourceExhausted,
         "too many requests of this connection have begun and not ended; end one before the next, or open more connections", []);
@@ -32,6 +32,13 @@ internal sealed class TakenCalls(RankingEndpoint endpoint, Refusals refusals, Op
     {
         lock (gate)
             return calls.ContainsKey(stream);
+    }
+
+    /// <summary>The streams of calls whose requests have not arrived whole.</summary>
+    public List<int> Arriving()
+    {
+        lock (gate)
+            return [.. calls.Values.Where(c => !c.IsWhole).Select(c => c.Stream)];
     }
 
     /// <summary>Takes a call whose request is still to come.</summary>

@@ -30,7 +30,7 @@ public static class RankingTransport
         kestrel.AddServerHeader = false;
         // A request of 1,000 candidates is some 100 KB: windows that hold several, so that one connection is not the limit.
         kestrel.Limits.Http2.InitialConnectionWindowSize = 8 * Kilobyte * Kilobyte;
-        kestrel.Limits.Http2.InitialStreamWindowSize = Kilobyte * Kilobyte;
+        kestrel.Limits.Http2.InitialStreamWindowSize = RequestWindow.Wide;
         // A request in one frame wakes its handler once, not once every 16 KiB.
         kestrel.Limits.Http2.MaxFrameSize = 256 * Kilobyte;
         kestrel.Limits.Http2.MaxStreamsPerConnection = 512;

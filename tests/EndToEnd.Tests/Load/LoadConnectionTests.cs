@@ -1,7 +1,11 @@
+using System.Buffers.Binary;
+using System.Net;
+using System.Net.Sockets;
 using Grpc.Core;
 using KdServing.Contracts;
 using KdServing.EndToEnd.Tests.Traffic;
 using KdServing.LoadTests.Load;
+using KdServing.Serving.Connections;
 
 namespace KdServing.EndToEnd.Tests.Load;
 
@@ -40,6 +44,88 @@ public class LoadConnectionTests
             connection.Submit(0, MonotonicClock.NowNs());
         Assert.All(Finished(connection), s => Assert.Equal(Outcome.Served, s.Outcome));
         Assert.Equal(0, wrong);
+    }
+
+    // A server that asks for bodies one by one, in an order of its own.
+    [Fact]
+    public async Task Bodies_wait_until_each_is_asked_for()
+    {
+        using var server = new TcpListener(IPAddress.Loopback, 0);
+        server.Start();
+        var open = Task.Run(() => Open(new Uri($"http://{server.LocalEndpoint}"), requests: [Large('a'), Large('b')]));
+        using var accepted = await server.AcceptTcpClientAsync();
+        using var stream = accepted.GetStream();
+        await stream.ReadExactlyAsync(new byte[24]);
+        await stream.WriteAsync(InitialWindow(0));
+        await stream.WriteAsync(Number(FrameType.WindowUpdate, 0, 1 << 30));
+        using var connection = await open;
+        foreach (var request in (int[])[0, 1, 0])
+            connection.Submit(request, MonotonicClock.NowNs());
+        connection.Send();
+        var bodies = new Dictionary<int, string>();
+        await ReadAsync(f => f is { Type: FrameType.Headers, Stream: 5 });
+        Assert.Empty(bodies);
+        // The first two are of different requests, the third of the first's: frames are told apart by their stream alone.
+        await stream.WriteAsync(Number(FrameType.WindowUpdate, 5, 20_000));
+        await ReadAsync(f => f is { Type: FrameType.Data, Stream: 5 });
+        await stream.WriteAsync(Number(FrameType.WindowUpdate, 3, 100_000));
+        await ReadAsync(f => f.Type == FrameType.Data && f.Stream == 3 && f.Has(Http2Frame.EndStream));
+        await stream.WriteAsync((byte[])[.. Refusal(1), .. Number(FrameType.ResetStream, 1, 0), .. InitialWindow(100_000)]);
+        await ReadAsync(f => f.Type == FrameType.Data && f.Stream == 5 && f.Has(Http2Frame.EndStream));
+        Assert.Equal([3, 5], bodies.Keys.Order());
+        Assert.Equal(('b', 'a'), (bodies[3][^1], bodies[5][^1]));
+        Assert.Equal(bodies[3].Replace('b', 'a'), bodies[5]);
+        await stream.WriteAsync((byte[])[.. Refusal(3), .. Refusal(5)]);
+        Assert.Equal(Enumerable.Repeat(Outcome.ResourceExhausted, 3), Finished(connection).Select(s => s.Outcome));
+
+        static RankRequest Large(char filling)
+        {
+            var request = Request($"{filling}", 2000);
+            for (var c = 0; c < 4; c++)
+                request.Item.Add(new Column { Name = $"c{c}", RawInt64 = Google.Protobuf.ByteString.CopyFrom([.. Enumerable.Repeat((byte)filling, 16_000)]) });
+            return request;
+        }
+
+        static byte[] InitialWindow(int bytes)
+        {
+            var frame = new byte[Http2Frame.HeaderBytes + 6];
+            Http2Frame.Write(frame, 6, FrameType.Settings, 0, 0);
+            frame[Http2Frame.HeaderBytes + 1] = 4;
+            BinaryPrimitives.WriteInt32BigEndian(frame.AsSpan(Http2Frame.HeaderBytes + 2), bytes);
+            return frame;
+        }
+
+        static byte[] Number(FrameType type, int to, int number)
+        {
+            var frame = new byte[Http2Frame.HeaderBytes + sizeof(int)];
+            Http2Frame.WriteNumber(frame, type, to, number);
+            return frame;
+        }
+
+        static byte[] Refusal(int to)
+        {
+            byte[] block = [0x88, 0x00, 11, .. "grpc-status"u8, 1, (byte)'8'];
+            var frame = new byte[Http2Frame.HeaderBytes + block.Length];
+            Http2Frame.Write(frame, block.Length, FrameType.Headers, Http2Frame.EndHeaders | Http2Frame.EndStream, to);
+            block.CopyTo(frame, Http2Frame.HeaderBytes);
+            return frame;
+        }
+
+        async Task<Http2Frame> ReadAsync(Func<Http2Frame, bool> isIt)
+        {
+            while (true)
+            {
+                var header = new byte[Http2Frame.HeaderBytes];
+                await stream.ReadExactlyAsync(header);
+                var read = Http2Frame.Read(header);
+                var payload = new byte[read.Length];
+                await stream.ReadExactlyAsync(payload);
+                if (read.Type == FrameType.Data)
+                    bodies[read.Stream] = bodies.GetValueOrDefault(read.Stream, "") + System.Text.Encoding.Latin1.GetString(payload);
+                if (isIt(read))
+                    return read;
+            }
+        }
     }
 
     [Fact]
@@ -170,11 +256,14 @@ public class LoadConnectionTests
     public void Nobody_there_is_said_at_once() =>
         Assert.Contains("does not answer", Assert.Throws<IOException>(() => LoadConnection.Open(Call(new("http://127.0.0.1:1"), 0, 100), [], new())).Message);
 
-    private static LoadConnection Open(ScriptedRanking server, int streams = 0, int abandonMs = 10_000, RankRequest[]? requests = null)
+    private static LoadConnection Open(ScriptedRanking server, int streams = 0, int abandonMs = 10_000, RankRequest[]? requests = null) =>
+        Open(server.Address, streams, abandonMs, requests);
+
+    private static LoadConnection Open(Uri address, int streams = 0, int abandonMs = 10_000, RankRequest[]? requests = null)
     {
         requests ??= [Request("a", 3), Request("b", 3)];
-        var headers = new HeaderBlock(server.Address.Authority, "/kdserving.v1.Ranking/Rank", withDeadline: true);
-        return LoadConnection.Open(Call(server.Address, streams, abandonMs),
+        var headers = new HeaderBlock(address.Authority, "/kdserving.v1.Ranking/Rank", withDeadline: true);
+        return LoadConnection.Open(Call(address, streams, abandonMs),
             [.. requests.Select(r => streams > 0 ? EncodedRequest.Message(r) : EncodedRequest.Unary(r, headers))], new());
     }
 

@@ -29,7 +29,7 @@ public sealed class CallEndsTests : IDisposable
     public CallEndsTests()
     {
         var gate = new AdmissionGate(concurrency: 1, maxQueueMs: 1000);
-        var output = new ConnectionOutput(new Pipe().Writer, openCalls, new(gate));
+        var output = new ConnectionOutput(new Pipe().Writer, openCalls, new(gate), new());
         calls = new(endpoint, new(gate, metrics), openCalls, output, metrics, threads);
     }
 

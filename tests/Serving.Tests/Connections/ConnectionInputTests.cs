@@ -19,6 +19,7 @@ public sealed class ConnectionInputTests : IDisposable
     private readonly RankingMetrics metrics = new();
     private readonly RankingThreads threads = new(count: 1);
     private readonly OpenCalls openCalls = new(Options.Create(new HostOptions()));
+    private readonly OpenBodies bodies = new();
     private readonly AdmissionGate gate = new(concurrency: 1, maxQueueMs: 0.5);
     private readonly AdmissionGate roomy = new(concurrency: 1, maxQueueMs: 1e9);
 
@@ -61,7 +62,7 @@ public sealed class ConnectionInputTests : IDisposable
 
         await gate.EnterAsync();
         var (incoming, outgoing) = (Unpaused(), Unpaused());
-        var output = new ConnectionOutput(outgoing.Writer, openCalls, new(roomy));
+        var output = new ConnectionOutput(outgoing.Writer, openCalls, new(roomy), bodies);
         await output.FlushAsync();
         var input = Input(incoming, output, new EchoEndpoint(), gate);
         var reading = ReadAllAsync(input, new(seed));
@@ -115,7 +116,7 @@ public sealed class ConnectionInputTests : IDisposable
         sent.AddRange([.. WireFrames.Headers(601, WireFrames.Plain()), .. WireFrames.Data(601, new byte[10], ends: false)]);
 
         var (incoming, endpoint) = (Unpaused(), new EchoEndpoint());
-        var output = new ConnectionOutput(Unpaused().Writer, openCalls, new(roomy));
+        var output = new ConnectionOutput(Unpaused().Writer, openCalls, new(roomy), bodies);
         var input = Input(incoming, output, endpoint, roomy);
         var reading = ReadAllAsync(input, new(seed));
         await SendAsync(incoming.Writer, sent, random);
@@ -132,7 +133,7 @@ public sealed class ConnectionInputTests : IDisposable
     public async Task Kestrel_sees_a_call_now_and_then()
     {
         var (time, incoming, endpoint) = (new ManualTime(), Unpaused(), new EchoEndpoint());
-        var input = Input(incoming, new(Unpaused().Writer, openCalls, new(roomy)), endpoint, roomy, time);
+        var input = Input(incoming, new(Unpaused().Writer, openCalls, new(roomy), bodies), endpoint, roomy, time);
         await incoming.Writer.WriteAsync(WireFrames.Preface);
         await PassesAsync(WireFrames.Preface.Length);
         var stream = 1;
@@ -165,7 +166,7 @@ public sealed class ConnectionInputTests : IDisposable
     {
         var refusals = new Refusals(gate, metrics);
         var calls = new TakenCalls(endpoint, refusals, openCalls, output, metrics, threads);
-        return new(incoming.Reader, new(refusals, calls, output, time), output);
+        return new(incoming.Reader, new(refusals, calls, output, bodies, time), output);
     }
 
     private static Pipe Unpaused() => new(new(pauseWriterThreshold: 0, minimumSegmentSize: 64, useSynchronizationContext: false));

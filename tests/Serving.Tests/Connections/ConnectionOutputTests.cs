@@ -13,6 +13,7 @@ public sealed class ConnectionOutputTests
     private static readonly byte[] Ours = WireFrames.Number(FrameType.WindowUpdate, 0, 7);
 
     private readonly Pipe pipe = new(new(pauseWriterThreshold: 0, useSynchronizationContext: false));
+    private readonly OpenBodies bodies = new();
     private readonly OpenCalls openCalls = new(Options.Create(new HostOptions()));
     private readonly AdmissionGate gate = new(concurrency: 1, maxQueueMs: 1);
     private readonly ManualTime time = new();
@@ -22,7 +23,7 @@ public sealed class ConnectionOutputTests
     public ConnectionOutputTests()
     {
         gathered = new(gate, time);
-        output = new(pipe.Writer, openCalls, gathered);
+        output = new(pipe.Writer, openCalls, gathered, bodies);
     }
 
     // A client ends a connection whose first frame is not SETTINGS, and may send calls before it has seen any.
@@ -208,11 +209,21 @@ public sealed class ConnectionOutputTests
         Assert.Equal(["Settings 0", "Headers 1", "Data 1 56", "Headers 1"], await ReadAsync());
     }
 
+    [Fact]
+    public async Task What_Kestrel_resets_it_is_not_sent_any_more()
+    {
+        bodies.Begin(1);
+        bodies.Begin(3);
+        await KestrelAsync(WireFrames.Settings);
+        await KestrelAsync([.. WireFrames.Headers(1, [0x88], ends: true), .. WireFrames.Number(FrameType.ResetStream, 1, 0)]);
+        Assert.Equal((false, true), (bodies.Has(1), bodies.Has(3)));
+    }
+
     // Whoever sends for others has done nothing wrong.
     [Fact]
     public async Task A_held_connection_that_fails_is_its_readers_matter()
     {
-        var output = new ConnectionOutput(new FailingWriter(), openCalls, gathered);
+        var output = new ConnectionOutput(new FailingWriter(), openCalls, gathered, new());
         output.Write(WireFrames.Settings);
         await Assert.ThrowsAsync<IOException>(() => output.FlushAsync().AsTask());
         Crowd();
@@ -309,7 +320,7 @@ public sealed class ConnectionOutputTests
     private async Task<(Pipe Pipe, ConnectionOutput Output)> SlowAsync(int pauseAt)
     {
         var slow = new Pipe(new(pauseWriterThreshold: pauseAt, resumeWriterThreshold: pauseAt / 2, useSynchronizationContext: false));
-        var output = new ConnectionOutput(slow.Writer, openCalls, gathered);
+        var output = new ConnectionOutput(slow.Writer, openCalls, gathered, new());
         output.Write(WireFrames.Settings);
         await output.FlushAsync();
         return (slow, output);
