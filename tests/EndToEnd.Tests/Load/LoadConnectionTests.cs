@@ -1,6 +1,3 @@
-using System.Buffers.Binary;
-using System.Net;
-using System.Net.Sockets;
 using Grpc.Core;
 using KdServing.Contracts;
 using KdServing.EndToEnd.Tests.Traffic;
@@ -50,32 +47,27 @@ public class LoadConnectionTests
     [Fact]
     public async Task Bodies_wait_until_each_is_asked_for()
     {
-        using var server = new TcpListener(IPAddress.Loopback, 0);
-        server.Start();
-        var open = Task.Run(() => Open(new Uri($"http://{server.LocalEndpoint}"), requests: [Large('a'), Large('b')]));
-        using var accepted = await server.AcceptTcpClientAsync();
-        using var stream = accepted.GetStream();
-        await stream.ReadExactlyAsync(new byte[24]);
-        await stream.WriteAsync(InitialWindow(0));
-        await stream.WriteAsync(Number(FrameType.WindowUpdate, 0, 1 << 30));
+        using var server = new WireServer();
+        var open = Task.Run(() => Open(server.Address, requests: [Large('a'), Large('b')]));
+        await server.AcceptAsync();
+        await server.SendAsync(WireServer.InitialWindow(0), WireServer.Number(FrameType.WindowUpdate, 0, 1 << 30));
         using var connection = await open;
         foreach (var request in (int[])[0, 1, 0])
             connection.Submit(request, MonotonicClock.NowNs());
         connection.Send();
-        var bodies = new Dictionary<int, string>();
-        await ReadAsync(f => f is { Type: FrameType.Headers, Stream: 5 });
-        Assert.Empty(bodies);
-        // The first two are of different requests, the third of the first's: frames are told apart by their stream alone.
-        await stream.WriteAsync(Number(FrameType.WindowUpdate, 5, 20_000));
-        await ReadAsync(f => f is { Type: FrameType.Data, Stream: 5 });
-        await stream.WriteAsync(Number(FrameType.WindowUpdate, 3, 100_000));
-        await ReadAsync(f => f.Type == FrameType.Data && f.Stream == 3 && f.Has(Http2Frame.EndStream));
-        await stream.WriteAsync((byte[])[.. Refusal(1), .. Number(FrameType.ResetStream, 1, 0), .. InitialWindow(100_000)]);
-        await ReadAsync(f => f.Type == FrameType.Data && f.Stream == 5 && f.Has(Http2Frame.EndStream));
-        Assert.Equal([3, 5], bodies.Keys.Order());
-        Assert.Equal(('b', 'a'), (bodies[3][^1], bodies[5][^1]));
-        Assert.Equal(bodies[3].Replace('b', 'a'), bodies[5]);
-        await stream.WriteAsync((byte[])[.. Refusal(3), .. Refusal(5)]);
+        await server.ReadAsync(f => f is { Type: FrameType.Headers, Stream: 5 });
+        Assert.Empty(server.Bodies);
+        // The third is of the same request as the first, which is refused meanwhile: frames are told apart by their stream alone.
+        await server.SendAsync(WireServer.Number(FrameType.WindowUpdate, 5, 20_000));
+        await server.ReadAsync(f => f is { Type: FrameType.Data, Stream: 5 });
+        await server.SendAsync(WireServer.Number(FrameType.WindowUpdate, 3, 100_000));
+        await server.ReadAsync(f => f.Type == FrameType.Data && f.Stream == 3 && f.Has(Http2Frame.EndStream));
+        await server.SendAsync(WireServer.Refusal(1), WireServer.Number(FrameType.ResetStream, 1, 0), WireServer.InitialWindow(100_000));
+        await server.ReadAsync(f => f.Type == FrameType.Data && f.Stream == 5 && f.Has(Http2Frame.EndStream));
+        Assert.Equal([3, 5], server.Bodies.Keys.Order());
+        Assert.Equal(('b', 'a'), (server.Bodies[3][^1], server.Bodies[5][^1]));
+        Assert.Equal(server.Bodies[3].Replace('b', 'a'), server.Bodies[5]);
+        await server.SendAsync(WireServer.Refusal(3), WireServer.Refusal(5));
         Assert.Equal(Enumerable.Repeat(Outcome.ResourceExhausted, 3), Finished(connection).Select(s => s.Outcome));
 
         static RankRequest Large(char filling)
@@ -84,47 +76,6 @@ public class LoadConnectionTests
             for (var c = 0; c < 4; c++)
                 request.Item.Add(new Column { Name = $"c{c}", RawInt64 = Google.Protobuf.ByteString.CopyFrom([.. Enumerable.Repeat((byte)filling, 16_000)]) });
             return request;
-        }
-
-        static byte[] InitialWindow(int bytes)
-        {
-            var frame = new byte[Http2Frame.HeaderBytes + 6];
-            Http2Frame.Write(frame, 6, FrameType.Settings, 0, 0);
-            frame[Http2Frame.HeaderBytes + 1] = 4;
-            BinaryPrimitives.WriteInt32BigEndian(frame.AsSpan(Http2Frame.HeaderBytes + 2), bytes);
-            return frame;
-        }
-
-        static byte[] Number(FrameType type, int to, int number)
-        {
-            var frame = new byte[Http2Frame.HeaderBytes + sizeof(int)];
-            Http2Frame.WriteNumber(frame, type, to, number);
-            return frame;
-        }
-
-        static byte[] Refusal(int to)
-        {
-            byte[] block = [0x88, 0x00, 11, .. "grpc-status"u8, 1, (byte)'8'];
-            var frame = new byte[Http2Frame.HeaderBytes + block.Length];
-            Http2Frame.Write(frame, block.Length, FrameType.Headers, Http2Frame.EndHeaders | Http2Frame.EndStream, to);
-            block.CopyTo(frame, Http2Frame.HeaderBytes);
-            return frame;
-        }
-
-        async Task<Http2Frame> ReadAsync(Func<Http2Frame, bool> isIt)
-        {
-            while (true)
-            {
-                var header = new byte[Http2Frame.HeaderBytes];
-                await stream.ReadExactlyAsync(header);
-                var read = Http2Frame.Read(header);
-                var payload = new byte[read.Length];
-                await stream.ReadExactlyAsync(payload);
-                if (read.Type == FrameType.Data)
-                    bodies[read.Stream] = bodies.GetValueOrDefault(read.Stream, "") + System.Text.Encoding.Latin1.GetString(payload);
-                if (isIt(read))
-                    return read;
-            }
         }
     }
 

@@ -114,6 +114,19 @@ public sealed class RefusedCallsTests : IAsyncLifetime
         Gate.Leave(Stopwatch.GetTimestamp());
     }
 
+    // Dropped as trailers it would never be answered.
+    [Fact]
+    public async Task A_call_with_the_number_of_an_older_one_ends_the_connection()
+    {
+        using var client = await WireClient.ConnectAsync(server.Host.Port);
+        await Gate.EnterAsync();
+        await client.SendAsync(WireFrames.Headers(1, WireFrames.Plain()), WireFrames.Data(1, Request));
+        await client.ReadEndAsync(1);
+        await client.SendAsync(WireFrames.Headers(1, WireFrames.Plain()), WireFrames.Data(1, Request));
+        await Assert.ThrowsAnyAsync<IOException>(() => client.ReadAsync(_ => false));
+        Gate.Leave(null);
+    }
+
     // A client may send its first call before it has read a byte: what it reads first must be Kestrel's settings all the same.
     [Fact]
     public async Task A_connection_may_begin_with_a_refusal()

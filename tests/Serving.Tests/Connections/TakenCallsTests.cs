@@ -123,6 +123,8 @@ public sealed class TakenCallsTests : IAsyncLifetime
         await client.SendAsync(WireFrames.Call(stream, sample.Request(candidates: 5, seed: 1)));
         await client.ReadEndAsync(stream);
         Assert.True(client.WasTaken(stream));
+        // Of those that were not at their end the client is asked to keep the rest.
+        Assert.Equal([(1, 0), (3, 0), (5, 0)], client.Seen.Where(f => f.Header.Type == FrameType.ResetStream).Select(f => (f.Header.Stream, f.Number)));
         Assert.Equal((0, 0), (Gate.Running, Gate.Waiting));
     }
 
