@@ -3,45 +3,6 @@ using KdServing.Contracts;
 
 namespace KdServing.Distiller.Training;
 
-/// <summary><c>labels</c> of distiller.json: labels that arrive after their records, on <c>kd:{model}:labels</c>.</summary>
-public sealed record LabelsConfig
-{
-    /// <summary>How long after its record, in event time, a label is still learned.</summary>
-    public double WindowSeconds { get; init; } = 600;
-
-    /// <summary>Records that may wait for labels; beyond, the oldest is given up. Each is part of every checkpoint.</summary>
-    public int MaxOpen { get; init; } = 20_000;
-}
-
-/// <summary>What became of label records and of the records that waited for them, since the model began.</summary>
-public sealed record LabelCounters
-{
-    /// <summary>Labels learned.</summary>
-    public long Joined { get; init; }
-
-    /// <summary>Labels that came after the window; not learned.</summary>
-    public long Late { get; init; }
-
-    /// <summary>Labels of targets that were known already; not learned again.</summary>
-    public long Duplicate { get; init; }
-
-    /// <summary>Labels of a request that never came, within the window.</summary>
-    public long Unmatched { get; init; }
-
-    /// <summary>Labels for another number of candidates than their record has; not learned.</summary>
-    public long Mismatched { get; init; }
-
-    /// <summary>Records that were given up waiting, at the end of the window or for want of room.</summary>
-    public long Expired { get; init; }
-
-    /// <summary>Records that wait for labels now.</summary>
-    public long Open { get; init; }
-}
-
-/// <summary>What every scorer said of one record before it was learned, first target; [N] each, null where it did not score.</summary>
-/// <param name="TeacherName">Whose logits <paramref name="Teacher"/> are; null: not known.</param>
-public sealed record SessionScores(string? TeacherName, long TeacherVersion, float[]? Teacher, float[]? Student, float[]? StudentLatest, float[]? StudentLabelsOnly, float[]? StudentFrozen);
-
 /// <summary>A label that found its record.</summary>
 /// <param name="Record">The record with the new labels alone and without soft labels: those were learned when it came.</param>
 /// <param name="Scores">Null when the record has just come, and was not scored yet.</param>

@@ -7,6 +7,11 @@ namespace KdServing.Serving.Kernels;
 /// <remarks>
 /// A core has some sixteen lines under way at most. Asked for all at once, a tile's vectors (96 lines of 64 bytes) keep it waiting, and
 /// with it the multiplication that was to hide their way; spread over that multiplication they cost nothing.
+/// <para>
+/// The first line of every row, then the second of every row: each row may lie in a page whose address the core has to look up, for which it waits, but
+/// it looks up several at a time if they are asked for one behind the other. Row by row, a catalog's candidate on a virtual machine (whose host has small pages whatever
+/// the guest asks for) waited 65 ns, a third of its time; so, 25 ns.
+/// </para>
 /// </remarks>
 /// <param name="rows">Addresses of the rows.</param>
 /// <param name="bytes">Of a row.</param>
@@ -22,7 +27,7 @@ internal unsafe ref struct RowsAhead(ReadOnlySpan<nint> rows, int bytes, bool is
     private int offset;
 
     /// <summary>Lines not yet asked for.</summary>
-    public readonly int Left => (rows.Length - row) * ((bytes + CacheLine - 1) / CacheLine) - offset / CacheLine;
+    public readonly int Left => rows.Length * ((bytes - offset + CacheLine - 1) / CacheLine) - row;
 
     /// <summary>Asks for the next lines.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -30,15 +35,15 @@ internal unsafe ref struct RowsAhead(ReadOnlySpan<nint> rows, int bytes, bool is
     {
         if (!Sse.IsSupported)
             return;
-        for (; lines > 0 && row < rows.Length; lines--)
+        for (; lines > 0 && row < rows.Length && offset < bytes; lines--)
         {
             if (isFar)
                 Sse.Prefetch1((byte*)rows[row] + offset);
             else
                 Sse.Prefetch0((byte*)rows[row] + offset);
-            offset += CacheLine;
-            if (offset >= bytes)
-                (row, offset) = (row + 1, 0);
+            row++;
+            if (row == rows.Length)
+                (row, offset) = (0, offset + CacheLine);
         }
     }
 }
