@@ -163,13 +163,13 @@ internal sealed partial class LoadConnection
         {
             sendWindow += increment;
             if (isBlocked)
-                SendBodies();
+                SendAllFrames();
         }
         else if (Find(stream) is { } exchange)
         {
             exchange.SendWindow += increment;
             if (!isBlocked)
-                SendBody(exchange);
+                SendFrames(exchange);
         }
     }
 
@@ -255,7 +255,7 @@ internal sealed partial class LoadConnection
                     foreach (var exchange in exchanges)
                         exchange.SendWindow += value - initialStreamWindow;
                     initialStreamWindow = value;
-                    SendBodies();
+                    SendAllFrames();
                     break;
                 default:
                     break;

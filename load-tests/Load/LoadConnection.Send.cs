@@ -46,12 +46,12 @@ internal sealed partial class LoadConnection
             HeaderBlock.WriteTimeout(encoded.Bytes.AsSpan(encoded.TimeoutAt), options.DeadlineMs - (now - intendedNs) / 1_000_000);
         exchange.Add(new(request, intendedNs, now, versions.Newest));
         (exchange.Unsent, exchange.NextFrame) = (encoded, 0);
-        SendBody(exchange);
+        SendFrames(exchange);
         return true;
     }
 
     // As much of an exchange's request as the windows take.
-    private void SendBody(Exchange exchange)
+    private void SendFrames(Exchange exchange)
     {
         if (exchange.Unsent is not { } request)
             return;
@@ -68,7 +68,7 @@ internal sealed partial class LoadConnection
                 sendWindow -= frame.Length;
                 exchange.SendWindow -= frame.Length;
             }
-            // Others of the pool's request may be under way.
+            // The same request of the pool may be under way on other streams.
             Http2Frame.WriteStream(bytes, exchange.Stream);
         }
         if (next > begin)
@@ -79,7 +79,7 @@ internal sealed partial class LoadConnection
     }
 
     // The windows of all have changed. Those that have waited longest first.
-    private void SendBodies()
+    private void SendAllFrames()
     {
         isBlocked = false;
         if (opening is null)
@@ -87,12 +87,12 @@ internal sealed partial class LoadConnection
             for (var stream = oldestStream; stream < nextStream && !isBlocked; stream += 2)
             {
                 if (Slot(stream) is { } exchange && exchange.Stream == stream)
-                    SendBody(exchange);
+                    SendFrames(exchange);
             }
             return;
         }
         foreach (var exchange in exchanges)
-            SendBody(exchange);
+            SendFrames(exchange);
     }
 
     private void GatherNumber(FrameType type, int stream, int number)

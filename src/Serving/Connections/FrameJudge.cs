@@ -26,7 +26,6 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
     private static readonly TimeSpan MaxUnseen = TimeSpan.FromSeconds(30);
 
     private readonly TimeProvider time = time ?? TimeProvider.System;
-    private readonly FrameAnswers answers = new();
     private readonly RequestWindow window = new(bodies, time ?? TimeProvider.System);
     private long lastPassed = (time ?? TimeProvider.System).GetTimestamp();
     private Refusal? refusal;
@@ -38,7 +37,7 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
     private bool isTableEmpty;
 
     /// <summary>To send.</summary>
-    public FrameAnswers Answers => answers;
+    public FrameAnswers Answers { get; } = new();
 
     /// <summary>True if the frame can be judged only with its payload. May be asked again when more has arrived.</summary>
     public bool NeedsPayload(in Http2Frame frame)
@@ -121,7 +120,7 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
         lastPassed = time.GetTimestamp();
         if (!frame.Has(Http2Frame.EndStream))
         {
-            window.LetPass(frame.Stream, answers);
+            window.LetPass(frame.Stream, Answers);
             bodies.Begin(frame.Stream);
         }
         return false;
@@ -132,11 +131,11 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
         if (refusal is null)
             return false;
         refusals.Count();
-        answers.Add(refusal.Frame, frame.Stream);
+        Answers.Add(refusal.Frame, frame.Stream);
         if (frame.Has(Http2Frame.EndStream))
             return true;
         Stop(frame.Stream);
-        window.Refuse(calls, answers);
+        window.Refuse(calls, Answers);
         return true;
     }
 
@@ -144,12 +143,12 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
     {
         if (!headers.IsPlain || frame.Has(Http2Frame.EndStream) || time.GetElapsedTime(lastPassed) >= MaxUnseen || !calls.TryBegin(frame.Stream, headers.Timeout))
             return false;
-        window.LetPass(frame.Stream, answers);
+        window.LetPass(frame.Stream, Answers);
         return true;
     }
 
     // The answer has been sent: the rest of the body need not come (RFC 9113, section 8.1).
-    private void Stop(int stream) => answers.AddNumber(FrameType.ResetStream, stream, NoError);
+    private void Stop(int stream) => Answers.AddNumber(FrameType.ResetStream, stream, NoError);
 
     private HeaderBlock Read(in Http2Frame frame, in ReadOnlySequence<byte> payload)
     {
@@ -169,7 +168,7 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
         if (isAskedForEmptyTable)
             return;
         isAskedForEmptyTable = true;
-        answers.AddSetting(Http2Setting.HeaderTableSize, 0);
+        Answers.AddSetting(Http2Setting.HeaderTableSize, 0);
     }
 
     private void ReadSettings(in ReadOnlySequence<byte> payload)
@@ -213,7 +212,7 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
         if (payload.IsEmpty || Read(frame, payload).Kind != HeaderBlockKind.Other)
             throw new ConnectionAbortedException("headers for a stream that is not Kestrel's can not be dropped as its trailers: they use the connection's header table, or begin another call");
         if (frame.Has(Http2Frame.EndStream) && calls.Append(frame.Stream, default, flow: 0, ends: true, out _) is { Length: > 0 } failure)
-            answers.Add(failure, frame.Stream);
+            Answers.Add(failure, frame.Stream);
         return true;
     }
 
@@ -232,12 +231,12 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
         var failure = calls.Append(frame.Stream, body, frame.Length, ends, out var taken);
         if (failure.Length > 0)
         {
-            answers.Add(failure, frame.Stream);
+            Answers.Add(failure, frame.Stream);
             if (!ends)
                 Stop(frame.Stream);
         }
         if (taken > 0)
-            answers.AddNumber(FrameType.WindowUpdate, frame.Stream, taken);
+            Answers.AddNumber(FrameType.WindowUpdate, frame.Stream, taken);
         return true;
     }
 
@@ -246,7 +245,7 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
         credit += bytes;
         if (credit < CreditBytes)
             return;
-        answers.AddNumber(FrameType.WindowUpdate, 0, credit);
+        Answers.AddNumber(FrameType.WindowUpdate, 0, credit);
         credit = 0;
     }
 }

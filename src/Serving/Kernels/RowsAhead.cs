@@ -10,7 +10,7 @@ namespace KdServing.Serving.Kernels;
 /// <para>
 /// The first line of every row, then the second of every row: each row may lie in a page whose address the core has to look up, for which it waits, but
 /// it looks up several at a time if they are asked for one behind the other. Row by row, a catalog's candidate on a virtual machine (whose host has small pages whatever
-/// the guest asks for) waited 65 ns, a third of its time; so, 25 ns.
+/// the guest asks for) waited some 65 ns, a third of its time; so, 25.
 /// </para>
 /// </remarks>
 /// <param name="rows">Addresses of the rows.</param>

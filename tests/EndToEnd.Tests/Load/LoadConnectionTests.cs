@@ -3,6 +3,7 @@ using KdServing.Contracts;
 using KdServing.EndToEnd.Tests.Traffic;
 using KdServing.LoadTests.Load;
 using KdServing.Serving.Connections;
+using KdServing.Serving.Tests.Connections;
 
 namespace KdServing.EndToEnd.Tests.Load;
 
@@ -50,7 +51,7 @@ public class LoadConnectionTests
         using var server = new WireServer();
         var open = Task.Run(() => Open(server.Address, requests: [Large('a'), Large('b')]));
         await server.AcceptAsync();
-        await server.SendAsync(WireServer.InitialWindow(0), WireServer.Number(FrameType.WindowUpdate, 0, 1 << 30));
+        await server.SendAsync(WireServer.InitialWindow(0), WireFrames.Number(FrameType.WindowUpdate, 0, 1 << 30));
         using var connection = await open;
         foreach (var request in (int[])[0, 1, 0])
             connection.Submit(request, MonotonicClock.NowNs());
@@ -58,11 +59,11 @@ public class LoadConnectionTests
         await server.ReadAsync(f => f is { Type: FrameType.Headers, Stream: 5 });
         Assert.Empty(server.Bodies);
         // The third is of the same request as the first, which is refused meanwhile: frames are told apart by their stream alone.
-        await server.SendAsync(WireServer.Number(FrameType.WindowUpdate, 5, 20_000));
+        await server.SendAsync(WireFrames.Number(FrameType.WindowUpdate, 5, 20_000));
         await server.ReadAsync(f => f is { Type: FrameType.Data, Stream: 5 });
-        await server.SendAsync(WireServer.Number(FrameType.WindowUpdate, 3, 100_000));
+        await server.SendAsync(WireFrames.Number(FrameType.WindowUpdate, 3, 100_000));
         await server.ReadAsync(f => f.Type == FrameType.Data && f.Stream == 3 && f.Has(Http2Frame.EndStream));
-        await server.SendAsync(WireServer.Refusal(1), WireServer.Number(FrameType.ResetStream, 1, 0), WireServer.InitialWindow(100_000));
+        await server.SendAsync(WireServer.Refusal(1), WireFrames.Number(FrameType.ResetStream, 1, 0), WireServer.InitialWindow(100_000));
         await server.ReadAsync(f => f.Type == FrameType.Data && f.Stream == 5 && f.Has(Http2Frame.EndStream));
         Assert.Equal([3, 5], server.Bodies.Keys.Order());
         Assert.Equal(('b', 'a'), (server.Bodies[3][^1], server.Bodies[5][^1]));

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using KdServing.Serving.Connections;
+using KdServing.Serving.Tests.Connections;
 
 namespace KdServing.EndToEnd.Tests.Load;
 
@@ -23,7 +24,7 @@ internal sealed class WireServer : IDisposable
 
     public async Task AcceptAsync()
     {
-        stream = new((await listener.AcceptSocketAsync()), ownsSocket: true);
+        stream = new(await listener.AcceptSocketAsync(), ownsSocket: true);
         await stream.ReadExactlyAsync(new byte[PrefaceBytes]);
     }
 
@@ -51,31 +52,15 @@ internal sealed class WireServer : IDisposable
         var setting = new byte[6];
         setting[1] = (byte)Http2Setting.InitialWindowSize;
         BinaryPrimitives.WriteInt32BigEndian(setting.AsSpan(2), bytes);
-        return Frame(FrameType.Settings, 0, 0, setting);
-    }
-
-    /// <summary>WINDOW_UPDATE or RST_STREAM.</summary>
-    public static byte[] Number(FrameType type, int stream, int number)
-    {
-        var frame = new byte[Http2Frame.HeaderBytes + sizeof(int)];
-        Http2Frame.WriteNumber(frame, type, stream, number);
-        return frame;
+        return WireFrames.Frame(FrameType.Settings, 0, 0, setting);
     }
 
     /// <summary>RESOURCE_EXHAUSTED, and nothing else.</summary>
-    public static byte[] Refusal(int stream) => Frame(FrameType.Headers, Http2Frame.EndHeaders | Http2Frame.EndStream, stream, [0x88, 0x00, 11, .. "grpc-status"u8, 1, (byte)'8']);
+    public static byte[] Refusal(int stream) => WireFrames.Headers(stream, [0x88, 0x00, 11, .. "grpc-status"u8, 1, (byte)'8'], ends: true);
 
     public void Dispose()
     {
         stream?.Dispose();
         listener.Dispose();
-    }
-
-    private static byte[] Frame(FrameType type, int flags, int stream, byte[] payload)
-    {
-        var frame = new byte[Http2Frame.HeaderBytes + payload.Length];
-        Http2Frame.Write(frame, payload.Length, type, (byte)flags, stream);
-        payload.CopyTo(frame, Http2Frame.HeaderBytes);
-        return frame;
     }
 }
