@@ -14,6 +14,8 @@ internal sealed unsafe class CandidateColumns
     private readonly FeatureColumn[] columns;
     private readonly int itemFeatures;
     private readonly int unitsPerCandidate;
+    private readonly int linesPerCandidate;
+    private nint* ahead;
 
     /// <param name="tables">In the order of <see cref="FeatureSchema.Tables"/>.</param>
     /// <param name="values">Where the columns lie; the owner frees it.</param>
@@ -23,6 +25,7 @@ internal sealed unsafe class CandidateColumns
         columns = [.. schema.Item.Features.Concat(schema.Live.Features).Select(f => FeatureColumn.Of(f, tables))];
         itemFeatures = schema.Item.Features.Count;
         unitsPerCandidate = columns.Sum(c => c.Units);
+        linesPerCandidate = columns.Sum(c => c.Table?.LinesARow ?? 0);
     }
 
     /// <summary>Every feature: static ones first.</summary>
@@ -37,8 +40,10 @@ internal sealed unsafe class CandidateColumns
     /// <summary>Makes room; every column is this object's own again.</summary>
     public void Reserve(int candidates)
     {
-        values.Reserve(checked(sizeof(float) * (long)unitsPerCandidate * candidates));
-        var next = values.Floats;
+        var aheadBytes = linesPerCandidate * StudentKernel.BlockRows * sizeof(nint);
+        values.Reserve(checked(aheadBytes + sizeof(float) * (long)unitsPerCandidate * candidates));
+        ahead = (nint*)values.Floats;
+        var next = (float*)((byte*)ahead + aheadBytes);
         foreach (ref var column in columns.AsSpan())
         {
             column.Data = next;
@@ -63,12 +68,28 @@ internal sealed unsafe class CandidateColumns
         }
     }
 
-    /// <summary>Has the rows of some candidates fetched into the cache.</summary>
-    /// <param name="group">Of this object: <see cref="Item"/> or <see cref="Live"/>.</param>
-    public static void Prefetch(ReadOnlySpan<FeatureColumn> group, int first, int count)
+    /// <summary>Asks for the first block's rows of the k-th feature, now that they are known: they come while the next features are read.</summary>
+    public void AskForFirst(int k, int candidates)
     {
+        ref readonly var column = ref columns[k];
+        column.Table?.PrefetchRows((int*)column.Data, column.Stride, Math.Min(StudentKernel.BlockRows, candidates));
+    }
+
+    /// <summary>The table rows of some candidates, to be asked for while others are multiplied; until the next call.</summary>
+    /// <param name="group">Of this object: <see cref="All"/>, <see cref="Item"/> or <see cref="Live"/>.</param>
+    /// <param name="count">At most <see cref="StudentKernel.BlockRows"/>.</param>
+    public RowsAhead Ahead(ReadOnlySpan<FeatureColumn> group, int first, int count)
+    {
+        var lines = 0;
         foreach (ref readonly var column in group)
-            column.Table?.PrefetchRows((int*)column.Data + first * column.Stride, column.Stride, count);
+        {
+            if (column.Table is not { } table)
+                continue;
+            table.WriteLines((int*)column.Data + first * column.Stride, column.Stride, count, ahead + lines);
+            lines += count * table.LinesARow;
+        }
+        // More than the first cache would hold beside what is multiplied.
+        return new(new(ahead, lines), RowsAhead.CacheLine, isFar: true);
     }
 
     /// <summary>Writes the vectors of some candidates: each feature at its place.</summary>

@@ -52,8 +52,9 @@ internal sealed unsafe class MlpKernel : StudentKernel
         }
         else
         {
-            Gather(columns, firstRow, count, ahead, count, scratch.Item);
-            Multiply(first, scratch.Item, blockStride, count, scratch.User, 0, scratch.First, relu: true, scratch);
+            Gather(columns, firstRow, count, scratch.Item);
+            var next = columns.Ahead(columns.All, firstRow + count, ahead);
+            Multiply(first, scratch.Item, blockStride, count, scratch.User, 0, scratch.First, relu: true, ref next, scratch);
         }
         var nothing = default(RowsAhead);
         Finish(count, ref nothing, scratch, logits);
@@ -66,21 +67,19 @@ internal sealed unsafe class MlpKernel : StudentKernel
         for (var done = 0; done < count; done += rows)
         {
             var some = Math.Min(rows, count - done);
-            Gather(columns, firstRow + done, some, Math.Clamp(ahead - done, 0, some), count, scratch.Item);
+            var next = columns.Ahead(columns.All, firstRow + done + count, Math.Clamp(ahead - done, 0, some));
+            next.Ask(next.Left);
+            Gather(columns, firstRow + done, some, scratch.Item);
             MatrixTiles.Split(scratch.Item, blockStride, some, first.Inputs, scratch.Halves + done / rows * MatrixTileProgram.TileBytes);
         }
         MatrixTiles.Multiply(first.Split!, scratch.Halves, count, scratch.User, 0, scratch.First, first.Stride, relu: true);
     }
 
-    // And asks for as many candidates a block further on.
-    private void Gather(CandidateColumns columns, int firstRow, int count, int ahead, int block, float* to)
+    private void Gather(CandidateColumns columns, int firstRow, int count, float* to)
     {
-        CandidateColumns.Prefetch(columns.Item, firstRow + block, ahead);
         CandidateColumns.Fill(columns.Item, firstRow, count, to, blockStride);
-        if (live is null)
-            return;
-        CandidateColumns.Prefetch(columns.Live, firstRow + block, ahead);
-        CandidateColumns.Fill(columns.Live, firstRow, count, to + itemWidth, blockStride);
+        if (live is not null)
+            CandidateColumns.Fill(columns.Live, firstRow, count, to + itemWidth, blockStride);
     }
 
     public override void Score(CandidateColumns columns, ReadOnlySpan<nint> vectors, ItemVectorFormat format, int firstRow, ref RowsAhead ahead,

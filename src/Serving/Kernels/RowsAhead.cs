@@ -18,7 +18,8 @@ namespace KdServing.Serving.Kernels;
 /// <param name="isFar">They go to the second-level cache: more than the first would hold beside what is multiplied.</param>
 internal unsafe ref struct RowsAhead(ReadOnlySpan<nint> rows, int bytes, bool isFar)
 {
-    private const int CacheLine = 64;
+    /// <summary>Bytes.</summary>
+    public const int CacheLine = 64;
 
     private readonly ReadOnlySpan<nint> rows = rows;
     private readonly int bytes = bytes;

@@ -89,10 +89,12 @@ internal sealed unsafe class TwoTowerKernel : StudentKernel
 
     public override void Score(CandidateColumns columns, int first, int count, int ahead, KernelScratch scratch, float* logits)
     {
-        CandidateColumns.Prefetch(columns.Item, first + count, ahead);
         CandidateColumns.Fill(columns.Item, first, count, scratch.Item, blockStride);
+        var next = columns.Ahead(columns.Item, first + count, ahead);
         var stride = blockStride;
-        var values = Through(itemTower, scratch.Item, ref stride, count, scratch);
+        var values = Through(itemTower, scratch.Item, ref stride, count, ref next, scratch);
+        // A tower of one layer has no product here.
+        next.Ask(next.Left);
         DenseDots.Multiply(values, stride, count, foldedWidth, scratch.User, scratch.User + FoldedBias, targets, logits, isAdded: false);
         AddLive(columns, first, count, ahead, scratch, logits);
     }
@@ -136,10 +138,11 @@ internal sealed unsafe class TwoTowerKernel : StudentKernel
     {
         if (liveOutput is null)
             return;
-        CandidateColumns.Prefetch(columns.Live, first + count, ahead);
         CandidateColumns.Fill(columns.Live, first, count, scratch.Live, liveStride);
+        var next = columns.Ahead(columns.Live, first + count, ahead);
         var stride = liveStride;
-        var values = Through(liveNet, scratch.Live, ref stride, count, scratch);
+        var values = Through(liveNet, scratch.Live, ref stride, count, ref next, scratch);
+        next.Ask(next.Left);
         DenseDots.Multiply(values, stride, count, liveOutput.Width, liveOutput.Weight, liveOutput.Bias, targets, logits, isAdded: true);
     }
 

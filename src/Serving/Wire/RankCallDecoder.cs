@@ -62,6 +62,7 @@ internal sealed class RankCallDecoder(FeatureSchema schema, IReadOnlyList<Embedd
             };
             if (!isRead)
                 return false;
+            columns.AskForFirst(first + k, candidates);
         }
         return true;
     }

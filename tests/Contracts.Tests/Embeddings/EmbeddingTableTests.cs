@@ -103,6 +103,32 @@ public sealed class EmbeddingTableTests
         Assert.Throws<ArgumentOutOfRangeException>(() => table.Write(0, new float[4]));
     }
 
+    [Theory]
+    [InlineData(4, 1)]
+    [InlineData(16, 1)]
+    [InlineData(24, 2)]
+    [InlineData(40, 3)]
+    public unsafe void Whoever_fetches_rows_is_told_a_line_of_every_row_then_the_next(int width, int linesARow)
+    {
+        using var table = new EmbeddingTable(new("t", 1000, width), seed: 1, scale: 1);
+        using var fork = table.Fork();
+        table.Writable(999)[0] = 1;
+        Assert.Equal(linesARow, table.LinesARow);
+        // Every second number is another column's.
+        int[] rows = [999, -1, 0, -1, 500, -1];
+        var lines = new nint[3 * linesARow + 1];
+        fixed (int* first = rows)
+        fixed (nint* to = lines)
+            table.WriteLines(first, 2, 3, to);
+        for (var line = 0; line < linesARow; line++)
+        {
+            for (var r = 0; r < 3; r++)
+                Assert.Equal((nint)table.Address(rows[2 * r]) + 64 * line, lines[line * 3 + r]);
+        }
+        Assert.Equal(0, lines[^1]);
+        Assert.NotEqual((nint)fork.Address(999), lines[0]);
+    }
+
     [Fact]
     public async Task A_fork_is_read_while_the_table_is_written()
     {
