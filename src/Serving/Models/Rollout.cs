@@ -95,11 +95,16 @@ public sealed partial class Rollout : BackgroundService
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        using var timer = new PeriodicTimer(LookInterval, clock);
         try
         {
-            while (await timer.WaitForNextTickAsync(stoppingToken))
+            while (true)
+            {
+                // Taken before the look at who is there: what changes meanwhile has completed it.
+                var change = Changed;
+                // A timer that nobody needs wakes threads of the pool, which then look for more work for a while, on the cores that rank.
+                await (IsAnyoneOnTrial ? Task.Delay(LookInterval, clock, stoppingToken) : change.WaitAsync(stoppingToken));
                 Look();
+            }
         }
         catch (OperationCanceledException)
         {
@@ -116,12 +121,25 @@ public sealed partial class Rollout : BackgroundService
             var now = slot.Lineup;
             if (now.Candidate is { } candidate)
                 Judge(candidate);
-            else if (now is { Current: { } current, Previous: { } previous } && state.Pinned == 0 && isCurrentNew && clock.GetElapsedTime(putAt) <= policy.Probation)
-                fault = Fault(current) ?? FidelityFault(current, previous);
+            else if (IsOnProbation(now))
+                fault = Fault(now.Current!) ?? FidelityFault(now.Current!, now.Previous!);
         }
         if (fault is not null)
             TryRollback(fault, automatic: true, out _);
     }
+
+    private bool IsAnyoneOnTrial
+    {
+        get
+        {
+            lock (gate)
+                return slot.Lineup.Candidate is not null || IsOnProbation(slot.Lineup);
+        }
+    }
+
+    // Under the gate: there is a version to go back to, and the one in service has just come.
+    private bool IsOnProbation(Lineup lineup) =>
+        lineup is { Current: not null, Previous: not null } && state.Pinned == 0 && isCurrentNew && clock.GetElapsedTime(putAt) <= policy.Probation;
 
     private void Judge(Servable candidate)
     {
