@@ -1,10 +1,12 @@
 namespace KdServing.Benchmarks.Peers;
 
 /// <summary>What a run does.</summary>
-/// <param name="Length">Of a closed loop's sample.</param>
-/// <param name="TailLength">Of an open loop's: the p99 of a second at 2,000 requests/s is the twenty slowest, which one pause of the machine decides.</param>
+/// <param name="OpenSamples">
+/// Samples of each open loop a round: a p99 is the twenty slowest of a second's 2,000 requests, which one pause of the machine decides; many short ones, all servers in turn, meet
+/// the same pauses.
+/// </param>
 internal sealed record PeerRunOptions(IReadOnlyList<string> Peers, IReadOnlyList<int> Candidates, IReadOnlyList<string> Methods, IReadOnlyList<int> Concurrency,
-    int Rounds, SampleLength Length, SampleLength TailLength);
+    int Rounds, int OpenSamples, SampleLength Length);
 
 /// <summary>All samples of one server, method and N, over the rounds.</summary>
 internal sealed class PeerSamples(string peer, string method, int n)
@@ -135,7 +137,7 @@ internal sealed class PeerRun(PeerSources sources, PeerModelFolder model, PeerRu
 
     private async Task RoundAsync(List<PeerServer> servers, int round, CancellationToken stop)
     {
-        var total = options.Rounds * options.Candidates.Count * options.Methods.Count * servers.Count * (options.Concurrency.Count + 2);
+        var total = options.Rounds * options.Candidates.Count * options.Methods.Count * servers.Count * (options.Concurrency.Count + 2 * options.OpenSamples);
         var random = new Random(100 + round);
         foreach (var n in options.Candidates)
         {
@@ -155,14 +157,14 @@ internal sealed class PeerRun(PeerSources sources, PeerModelFolder model, PeerRu
                         best[server.Peer.Name] = Math.Max(best.GetValueOrDefault(server.Peer.Name), sample.Rps);
                     }
                 }
-                foreach (var server in Shuffled(servers, random))
+                foreach (var server in Enumerable.Range(0, options.OpenSamples).SelectMany(_ => Shuffled(servers, random)))
                 {
                     progress($"round {round + 1} of {options.Rounds}, {done += 2} of {total}: N={n} {method} open loop {server.Peer.Name}");
                     var row = Row(server.Peer.Name, method, n);
                     var half = best[server.Peer.Name] / 2;
-                    row.OpenHalf.Add((half, await generator.OpenAsync(server, method, n, half, options.TailLength, stop)));
+                    row.OpenHalf.Add((half, await generator.OpenAsync(server, method, n, half, options.Length, stop)));
                     if (best.TryGetValue(PeerLineup.Reference, out var reference) && !server.Peer.IsNoop)
-                        row.OpenReference.Add((reference / 2, await generator.OpenAsync(server, method, n, reference / 2, options.TailLength, stop)));
+                        row.OpenReference.Add((reference / 2, await generator.OpenAsync(server, method, n, reference / 2, options.Length, stop)));
                 }
             }
         }

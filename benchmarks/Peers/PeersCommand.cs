@@ -24,12 +24,12 @@ internal static class PeersCommand
         var concurrency = new Option<string>("--concurrency") { Description = "Requests in flight, closed loop.", DefaultValueFactory = _ => "1,4,8,16" };
         var rounds = new Option<int>("--rounds") { Description = "How often every sample is taken; the median is shown.", DefaultValueFactory = _ => 3 };
         var seconds = new Option<double>("--seconds") { Description = "Length of a sample.", DefaultValueFactory = _ => 1.5 };
-        var tailSeconds = new Option<double>("--tail-seconds") { Description = "Length of an open loop's sample: a p99 is made of few requests.", DefaultValueFactory = _ => 3 };
+        var openSamples = new Option<int>("--open-samples") { Description = "Samples of each open loop a round, all servers in turn: a p99 is made of few requests.", DefaultValueFactory = _ => 3 };
         var retries = new Option<int>("--retries") { Description = "How often a sample is taken again while something else runs.", DefaultValueFactory = _ => 2 };
         var command = new Command(Verb,
             "Builds the C++ peers and runs them and this server side by side on the same model: the same scores, one load generator, one run.")
         {
-            quick, report, markdown, peers, only, candidates, methods, concurrency, rounds, seconds, tailSeconds, retries,
+            quick, report, markdown, peers, only, candidates, methods, concurrency, rounds, openSamples, seconds, retries,
         };
         command.SetAction(async (parsed, stop) =>
         {
@@ -42,8 +42,8 @@ internal static class PeersCommand
                     Words(parsed.GetValue(methods)!),
                     isQuick ? [1, 8, 16] : Numbers(parsed.GetValue(concurrency)!, "--concurrency"),
                     isQuick ? 2 : parsed.GetValue(rounds),
-                    isQuick ? new(0.25, 0.9, Retries: 0) : new(0.4, parsed.GetValue(seconds), parsed.GetValue(retries)),
-                    isQuick ? new(0.25, 0.9, Retries: 0) : new(0.4, parsed.GetValue(tailSeconds), parsed.GetValue(retries)));
+                    isQuick ? 1 : parsed.GetValue(openSamples),
+                    isQuick ? new(0.25, 0.9, Retries: 0) : new(0.4, parsed.GetValue(seconds), parsed.GetValue(retries)));
                 Require(options);
                 return await RunAsync(PeerSources.Find(parsed.GetValue(peers)), options, parsed.GetValue(report), parsed.GetValue(markdown), stop) ? 0 : 1;
             }
@@ -85,7 +85,7 @@ internal static class PeersCommand
         var text = result.Tables() + result.Goals() + string.Create(CultureInfo.InvariantCulture,
             $"\nScores of all servers agree to {run.LargestScoreDifference:E1}. {result.Failures} failed requests. "
             + $"{noisy} of {all} samples had more than {LoadGenerator.NoiseCores} cores busy with something else. "
-            + $"{options.Rounds} rounds, {options.Length.Seconds} s a sample, {options.TailLength.Seconds} s of an open loop, {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s in all.\n");
+            + $"{options.Rounds} rounds, {options.Length.Seconds} s a sample, {options.OpenSamples} of each open loop a round, {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s in all.\n");
         Console.Write(text);
         if (report is not null)
             await File.WriteAllTextAsync(report.FullName, result.Json().ToJsonString(Indented), CancellationToken.None);
@@ -108,8 +108,8 @@ internal static class PeersCommand
             if (method is not ("Rank" or "RankRaw"))
                 throw new PeersUsageException($"--methods: '{method}' is neither Rank nor RankRaw");
         }
-        if (options.Rounds < 1 || !(options.Length.Seconds > 0) || !(options.TailLength.Seconds > 0))
-            throw new PeersUsageException("--rounds, --seconds and --tail-seconds must be above 0");
+        if (options.Rounds < 1 || options.OpenSamples < 1 || !(options.Length.Seconds > 0))
+            throw new PeersUsageException("--rounds, --open-samples and --seconds must be above 0");
     }
 
     private static string[] Words(string list) => list.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
