@@ -42,7 +42,7 @@ internal static unsafe class PairPayoff
             plain = Shorter(plain, Stopwatch.GetElapsedTime(start, between));
             pairs = Shorter(pairs, Stopwatch.GetElapsedTime(between, end));
         }
-        // By how much it pays depends on who else is on the core: a fifth, or a twentieth. Where it does not, it takes half as long again.
+        // By how much it pays depends on who else is on the core: 5 to 18 %. Where the same units add and multiply, three steps stand against two.
         return pairs < plain;
     }
 
