@@ -57,8 +57,14 @@ internal sealed class PeerReport(IReadOnlyList<PeerSamples> samples)
     public IEnumerable<(string Peer, long Failures)> FailuresByPeer => samples.GroupBy(s => s.Peer, StringComparer.Ordinal)
         .Select(g => (g.Key, g.Sum(s => s.All.Sum(a => a.Failures)))).Where(p => p.Item2 > 0);
 
-    /// <summary>Samples that something else than peer and generator disturbed, of all.</summary>
-    public (int Noisy, int All) Noise => (samples.Sum(s => s.All.Count(a => a.OtherCpu > LoadGenerator.NoiseCores)), samples.Sum(s => s.All.Count()));
+    /// <summary>How many samples of each kind were still disturbed when taken for the last time.</summary>
+    public string Noise()
+    {
+        var all = samples.SelectMany(s => s.All).ToLookup(s => s.IsOpen);
+        return string.Create(CultureInfo.InvariantCulture,
+            $"Disturbed were {all[false].Count(s => s.IsDisturbed)} of {all[false].Count()} samples of closed loops (more than {LoadSample.NoiseCores} cores busy with something else) "
+            + $"and {all[true].Count(s => s.IsDisturbed)} of {all[true].Count()} of open loops (that, or more than {LoadSample.StolenCores} cores taken away by the host).");
+    }
 
     internal static double C1P50(PeerSamples row) => row.Closed.TryGetValue(1, out var c1) ? PeerSamples.Median(c1, s => s.P50Ms) : double.NaN;
 

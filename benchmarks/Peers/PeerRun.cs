@@ -20,7 +20,7 @@ internal sealed class PeerSamples(string peer, string method, int n)
     /// <summary>Requests in flight → samples.</summary>
     public SortedDictionary<int, List<LoadSample>> Closed { get; } = [];
 
-    /// <summary>Open loop at half the server's own maximum, with the rate.</summary>
+    /// <summary>Open loop at half of the server's own maximum, as far as it was known then; with the rate.</summary>
     public List<(double Rate, LoadSample Sample)> OpenHalf { get; } = [];
 
     /// <summary>Open loop at half the reference peer's maximum, with the rate.</summary>
@@ -143,7 +143,6 @@ internal sealed class PeerRun(PeerSources sources, PeerModelFolder model, PeerRu
         {
             foreach (var method in options.Methods)
             {
-                var best = new Dictionary<string, double>();
                 foreach (var c in options.Concurrency)
                 {
                     foreach (var server in Shuffled(servers, random))
@@ -154,17 +153,18 @@ internal sealed class PeerRun(PeerSources sources, PeerModelFolder model, PeerRu
                         if (!closed.TryGetValue(c, out var samples))
                             closed[c] = samples = [];
                         samples.Add(sample);
-                        best[server.Peer.Name] = Math.Max(best.GetValueOrDefault(server.Peer.Name), sample.Rps);
                     }
                 }
+                // Half of the maximum of the table, as it stands: medians of the rounds so far. The best single sample would be a lucky one's.
+                var reference = rows.Find(r => r.Peer == PeerLineup.Reference && r.Method == method && r.N == n)?.MaxRps;
                 foreach (var server in Enumerable.Range(0, options.OpenSamples).SelectMany(_ => Shuffled(servers, random)))
                 {
                     progress($"round {round + 1} of {options.Rounds}, {done += 2} of {total}: N={n} {method} open loop {server.Peer.Name}");
                     var row = Row(server.Peer.Name, method, n);
-                    var half = best[server.Peer.Name] / 2;
+                    var half = row.MaxRps / 2;
                     row.OpenHalf.Add((half, await generator.OpenAsync(server, method, n, half, options.Length, stop)));
-                    if (best.TryGetValue(PeerLineup.Reference, out var reference) && !server.Peer.IsNoop)
-                        row.OpenReference.Add((reference / 2, await generator.OpenAsync(server, method, n, reference / 2, options.Length, stop)));
+                    if (reference is { } maximum && !server.Peer.IsNoop)
+                        row.OpenReference.Add((maximum / 2, await generator.OpenAsync(server, method, n, maximum / 2, options.Length, stop)));
                 }
             }
         }

@@ -25,7 +25,7 @@ internal static class PeersCommand
         var rounds = new Option<int>("--rounds") { Description = "How often every sample is taken; the median is shown.", DefaultValueFactory = _ => 3 };
         var seconds = new Option<double>("--seconds") { Description = "Length of a sample.", DefaultValueFactory = _ => 1.5 };
         var openSamples = new Option<int>("--open-samples") { Description = "Samples of each open loop a round, all servers in turn: a p99 is made of few requests.", DefaultValueFactory = _ => 3 };
-        var retries = new Option<int>("--retries") { Description = "How often a sample is taken again while something else runs.", DefaultValueFactory = _ => 2 };
+        var retries = new Option<int>("--retries") { Description = "How often a sample is taken again when something else ran, or the host took the cores away.", DefaultValueFactory = _ => 2 };
         var command = new Command(Verb,
             "Builds the C++ peers and runs them and this server side by side on the same model: the same scores, one load generator, one run.")
         {
@@ -81,11 +81,9 @@ internal static class PeersCommand
         line.Clear();
 
         var result = new PeerReport(samples);
-        var (noisy, all) = result.Noise;
         var text = result.Tables() + result.Goals() + string.Create(CultureInfo.InvariantCulture,
             $"\nScores of all servers agree to {run.LargestScoreDifference:E1}. {result.Failures} failed requests. "
-            + $"{noisy} of {all} samples had more than {LoadGenerator.NoiseCores} cores busy with something else. "
-            + $"{options.Rounds} rounds, {options.Length.Seconds} s a sample, {options.OpenSamples} of each open loop a round, {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s in all.\n");
+            + $"{result.Noise()} {options.Rounds} rounds, {options.Length.Seconds} s a sample, {options.OpenSamples} of each open loop a round, {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s in all.\n");
         Console.Write(text);
         if (report is not null)
             await File.WriteAllTextAsync(report.FullName, result.Json().ToJsonString(Indented), CancellationToken.None);
