@@ -1,15 +1,13 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
+using static KdServing.Benchmarks.Peers.PeerSamples;
 
 namespace KdServing.Benchmarks.Peers;
 
 /// <summary>The samples as the tables people read (Markdown, so that they can be committed) and as the report's rows.</summary>
 internal sealed class PeerReport(IReadOnlyList<PeerSamples> samples)
 {
-    // Where the server's processor time a request is read: both cores are busy, nobody queues long.
-    private const int CpuConcurrency = 8;
-
     /// <summary>One table an N, best throughput first, with ratios to the reference peer by the same method.</summary>
     public string Tables()
     {
@@ -26,19 +24,22 @@ internal sealed class PeerReport(IReadOnlyList<PeerSamples> samples)
         return text.ToString();
     }
 
-    /// <summary>The ratios that were set as goals, each with what was measured.</summary>
+    /// <summary>The ratios that were set as goals, each with what was measured: the median of the turns' ratios, and between what half of them lie.</summary>
     public string Goals()
     {
-        var text = new StringBuilder("| goal | N | method | measured | met |\n|---|---|---|---|---|\n");
+        var text = new StringBuilder("| goal | N | method | measured: median of the turns, half of them | met |\n|---|---|---|---|---|\n");
         foreach (var goal in PeerGoal.All)
         {
             foreach (var row in samples.Where(s => s.Peer == goal.Ours && goal.Applies(s)).OrderBy(s => s.N).ThenBy(s => s.Method, StringComparer.Ordinal))
             {
                 if (Find(goal.Peer, row) is not { } peer)
                     continue;
-                var ratio = goal.Value(row) / goal.Value(peer);
-                if (!double.IsNaN(ratio))
-                    text.AppendLine(CultureInfo.InvariantCulture, $"| {goal.Words} | {row.N} | {row.Method} | {ratio:F2} | {(goal.IsMet(ratio) ? "yes" : "no")} |");
+                var ratios = goal.Ratios(row, peer);
+                if (ratios.Count == 0)
+                    continue;
+                var (ratio, quarter) = (Median(ratios), (ratios.Count - 1) / 4);
+                text.AppendLine(CultureInfo.InvariantCulture,
+                    $"| {goal.Words} | {row.N} | {row.Method} | {ratio:F2}, {ratios[quarter]:F2} to {ratios[^(quarter + 1)]:F2} | {(goal.IsMet(ratio) ? "yes" : "no")} |");
             }
         }
         return text.ToString();
@@ -66,17 +67,6 @@ internal sealed class PeerReport(IReadOnlyList<PeerSamples> samples)
             + $"and {all[true].Count(s => s.IsDisturbed)} of {all[true].Count()} of open loops (that, or more than {LoadSample.StolenCores} cores taken away by the host).");
     }
 
-    internal static double C1P50(PeerSamples row) => row.Closed.TryGetValue(1, out var c1) ? PeerSamples.Median(c1, s => s.P50Ms) : double.NaN;
-
-    internal static double ServerUs(PeerSamples row) =>
-        PeerSamples.Median(row.Closed.TryGetValue(CpuConcurrency, out var busy) ? busy : row.Closed.Last().Value, s => s.ServerUs);
-
-    internal static double OpenHalfP99(PeerSamples row) => PeerSamples.Median([.. row.OpenHalf.Select(o => o.Sample)], s => s.P99Ms);
-
-    internal static double OpenReferenceP99(PeerSamples row) => PeerSamples.Median([.. row.OpenReference.Select(o => o.Sample)], s => s.P99Ms);
-
-    private static double C1P99(PeerSamples row) => row.Closed.TryGetValue(1, out var c1) ? PeerSamples.Median(c1, s => s.P99Ms) : double.NaN;
-
     private static double Rate(PeerSamples row) => row.OpenHalf.Count == 0 ? double.NaN : row.OpenHalf.Average(o => o.Rate);
 
     private PeerSamples? Find(string peer, PeerSamples like) => samples.FirstOrDefault(s => s.Peer == peer && s.N == like.N && s.Method == like.Method);
@@ -84,11 +74,11 @@ internal sealed class PeerReport(IReadOnlyList<PeerSamples> samples)
     private string Line(PeerSamples row)
     {
         var ratios = Find(PeerLineup.Reference, row) is { } reference
-            ? string.Create(CultureInfo.InvariantCulture, $"{C1P50(row) / C1P50(reference):F2}, {row.MaxRps / reference.MaxRps:F2}, {ServerUs(row) / ServerUs(reference):F2}")
+            ? string.Create(CultureInfo.InvariantCulture, $"{Median(row.C1P50s) / Median(reference.C1P50s):F2}, {row.MaxRps / reference.MaxRps:F2}, {Median(row.ServerUs) / Median(reference.ServerUs):F2}")
             : "";
         var bytes = row.Closed.First().Value[0].RequestBytes;
         return string.Create(CultureInfo.InvariantCulture,
-            $"| {row.Peer} | {row.Method} | {C1P50(row):F2} / {C1P99(row):F2} | {row.MaxRps:F0} | {ServerUs(row):F0} | {Rate(row):F0}, {OpenHalfP99(row):F2} | {Optional(OpenReferenceP99(row))} | {ratios} | {bytes / 1000.0:F1} KB |");
+            $"| {row.Peer} | {row.Method} | {Median(row.C1P50s):F2} / {Median(row.C1P99s):F2} | {row.MaxRps:F0} | {Median(row.ServerUs):F0} | {Rate(row):F0}, {Median(row.OpenHalfP99s):F2} | {Optional(Median(row.OpenReferenceP99s))} | {ratios} | {bytes / 1000.0:F1} KB |");
     }
 
     private static string Optional(double value) => double.IsNaN(value) ? "" : value.ToString("F2", CultureInfo.InvariantCulture);
@@ -100,19 +90,19 @@ internal sealed class PeerReport(IReadOnlyList<PeerSamples> samples)
             ["peer"] = row.Peer,
             ["method"] = row.Method,
             ["n"] = row.N,
-            ["c1_p50_ms"] = Rounded(C1P50(row)),
-            ["c1_p99_ms"] = Rounded(C1P99(row)),
+            ["c1_p50_ms"] = Rounded(Median(row.C1P50s)),
+            ["c1_p99_ms"] = Rounded(Median(row.C1P99s)),
             ["max_rps"] = Rounded(row.MaxRps),
-            ["server_cpu_us_per_request"] = Rounded(ServerUs(row)),
+            ["server_cpu_us_per_request"] = Rounded(Median(row.ServerUs)),
             ["open50_rate"] = Rounded(Rate(row)),
-            ["open50_p99_ms"] = Rounded(OpenHalfP99(row)),
+            ["open50_p99_ms"] = Rounded(Median(row.OpenHalfP99s)),
             ["request_bytes"] = row.Closed.First().Value[0].RequestBytes,
             ["failed"] = row.All.Sum(s => s.Failures),
         };
         if (row.OpenReference.Count > 0)
         {
             json["open_peer50_rate"] = Rounded(row.OpenReference.Average(o => o.Rate));
-            json["open_peer50_p99_ms"] = Rounded(OpenReferenceP99(row));
+            json["open_peer50_p99_ms"] = Rounded(Median(row.OpenReferenceP99s));
         }
         return json;
     }

@@ -8,35 +8,6 @@ namespace KdServing.Benchmarks.Peers;
 internal sealed record PeerRunOptions(IReadOnlyList<string> Peers, IReadOnlyList<int> Candidates, IReadOnlyList<string> Methods, IReadOnlyList<int> Concurrency,
     int Rounds, int OpenSamples, SampleLength Length);
 
-/// <summary>All samples of one server, method and N, over the rounds.</summary>
-internal sealed class PeerSamples(string peer, string method, int n)
-{
-    public string Peer { get; } = peer;
-
-    public string Method { get; } = method;
-
-    public int N { get; } = n;
-
-    /// <summary>Requests in flight → samples.</summary>
-    public SortedDictionary<int, List<LoadSample>> Closed { get; } = [];
-
-    /// <summary>Open loop at half of the server's own maximum, as far as it was known then; with the rate.</summary>
-    public List<(double Rate, LoadSample Sample)> OpenHalf { get; } = [];
-
-    /// <summary>Open loop at half the reference peer's maximum, with the rate.</summary>
-    public List<(double Rate, LoadSample Sample)> OpenReference { get; } = [];
-
-    public IEnumerable<LoadSample> All => Closed.Values.SelectMany(s => s).Concat(OpenHalf.Concat(OpenReference).Select(s => s.Sample));
-
-    public double MaxRps => Closed.Values.Max(s => Median(s, x => x.Rps));
-
-    public static double Median(IReadOnlyList<LoadSample> samples, Func<LoadSample, double> value)
-    {
-        var sorted = samples.Select(value).Order().ToArray();
-        return sorted.Length == 0 ? double.NaN : (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
-    }
-}
-
 /// <summary>Runs the peers interleaved: every server is up the whole time, and each cell of the table visits all of them before the next.</summary>
 /// <remarks>
 /// Absolute figures drift on a shared machine; neighbours in time compare. Order is shuffled anew in every cell. Before it all, the servers'
