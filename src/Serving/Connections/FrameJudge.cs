@@ -16,8 +16,8 @@ internal sealed class FrameJudge(Refusals refusals, TakenCalls calls, Connection
 {
     // A header block beyond that is left to Kestrel.
     private const int MaxBlock = 4096;
-    // What is not Kestrel's is given back to the connection's window in pieces of that size, a sixty-fourth of it.
-    private const int CreditBytes = 128 * 1024;
+    // What is not Kestrel's is given back to the connection's window in pieces of that size, an eighth of it: each is a call of the kernel here, and wakes the client.
+    private const int CreditBytes = 1 << 20;
     private const int PriorityBytes = 5;
     private const int SettingBytes = 6;
     private const int NoError = 0;

@@ -96,7 +96,7 @@ public sealed class RefusedCallsTests : IAsyncLifetime
     [Fact]
     public async Task The_client_is_asked_to_keep_the_rest_of_a_refused_body_and_what_comes_is_taken()
     {
-        const int Bytes = 16 * 1024, Frames = 40;
+        const int Bytes = 16 * 1024, Frames = 64;
         using var client = await WireClient.ConnectAsync(server.Host.Port);
         await Gate.EnterAsync();
         await client.SendAsync(WireFrames.Headers(1, WireFrames.Plain()));
