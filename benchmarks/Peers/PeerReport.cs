@@ -24,22 +24,22 @@ internal sealed class PeerReport(IReadOnlyList<PeerSamples> samples)
         return text.ToString();
     }
 
-    /// <summary>The ratios that were set as goals, each with what was measured: the median of the turns' ratios, and between what half of them lie.</summary>
+    /// <summary>The ratios that were set as goals, each with what was measured, and between what half of the turns' ratios lie.</summary>
     public string Goals()
     {
-        var text = new StringBuilder("| goal | N | method | measured: median of the turns, half of them | met |\n|---|---|---|---|---|\n");
+        var text = new StringBuilder("| goal | N | method | measured | half of the turns | met |\n|---|---|---|---|---|---|\n");
         foreach (var goal in PeerGoal.All)
         {
             foreach (var row in samples.Where(s => s.Peer == goal.Ours && goal.Applies(s)).OrderBy(s => s.N).ThenBy(s => s.Method, StringComparer.Ordinal))
             {
                 if (Find(goal.Peer, row) is not { } peer)
                     continue;
-                var ratios = goal.Ratios(row, peer);
-                if (ratios.Count == 0)
+                var (ratio, turns) = (goal.Ratio(row, peer), goal.TurnRatios(row, peer));
+                if (turns.Count == 0)
                     continue;
-                var (ratio, quarter) = (Median(ratios), (ratios.Count - 1) / 4);
+                var quarter = (turns.Count - 1) / 4;
                 text.AppendLine(CultureInfo.InvariantCulture,
-                    $"| {goal.Words} | {row.N} | {row.Method} | {ratio:F2}, {ratios[quarter]:F2} to {ratios[^(quarter + 1)]:F2} | {(goal.IsMet(ratio) ? "yes" : "no")} |");
+                    $"| {goal.Words} | {row.N} | {row.Method} | {ratio:F2} | {turns[quarter]:F2} to {turns[^(quarter + 1)]:F2} | {(goal.IsMet(ratio) ? "yes" : "no")} |");
             }
         }
         return text.ToString();
