@@ -11,5 +11,5 @@ internal sealed record PeerFigure(Func<PeerSamples, double> Value, Func<PeerSamp
     public static readonly PeerFigure OpenHalfP99 = MedianOf(r => r.OpenHalfP99s);
     public static readonly PeerFigure OpenReferenceP99 = MedianOf(r => r.OpenReferenceP99s);
 
-    private static PeerFigure MedianOf(Func<PeerSamples, IEnumerable<double>> turns) => new(r => PeerSamples.Median(turns(r)), turns);
+    private static PeerFigure MedianOf(Func<PeerSamples, IEnumerable<double>> turns) => new(r => Median.Of(turns(r)), turns);
 }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json.Nodes;
-using static KdServing.Benchmarks.Peers.PeerSamples;
 
 namespace KdServing.Benchmarks.Peers;
 
@@ -74,11 +73,11 @@ internal sealed class PeerReport(IReadOnlyList<PeerSamples> samples)
     private string Line(PeerSamples row)
     {
         var ratios = Find(PeerLineup.Reference, row) is { } reference
-            ? string.Create(CultureInfo.InvariantCulture, $"{Median(row.C1P50s) / Median(reference.C1P50s):F2}, {row.MaxRps / reference.MaxRps:F2}, {Median(row.ServerUs) / Median(reference.ServerUs):F2}")
+            ? string.Create(CultureInfo.InvariantCulture, $"{Median.Of(row.C1P50s) / Median.Of(reference.C1P50s):F2}, {row.MaxRps / reference.MaxRps:F2}, {Median.Of(row.ServerUs) / Median.Of(reference.ServerUs):F2}")
             : "";
         var bytes = row.Closed.First().Value[0].RequestBytes;
         return string.Create(CultureInfo.InvariantCulture,
-            $"| {row.Peer} | {row.Method} | {Median(row.C1P50s):F2} / {Median(row.C1P99s):F2} | {row.MaxRps:F0} | {Median(row.ServerUs):F0} | {Rate(row):F0}, {Median(row.OpenHalfP99s):F2} | {Optional(Median(row.OpenReferenceP99s))} | {ratios} | {bytes / 1000.0:F1} KB |");
+            $"| {row.Peer} | {row.Method} | {Median.Of(row.C1P50s):F2} / {Median.Of(row.C1P99s):F2} | {row.MaxRps:F0} | {Median.Of(row.ServerUs):F0} | {Rate(row):F0}, {Median.Of(row.OpenHalfP99s):F2} | {Optional(Median.Of(row.OpenReferenceP99s))} | {ratios} | {bytes / 1000.0:F1} KB |");
     }
 
     private static string Optional(double value) => double.IsNaN(value) ? "" : value.ToString("F2", CultureInfo.InvariantCulture);
@@ -90,19 +89,19 @@ internal sealed class PeerReport(IReadOnlyList<PeerSamples> samples)
             ["peer"] = row.Peer,
             ["method"] = row.Method,
             ["n"] = row.N,
-            ["c1_p50_ms"] = Rounded(Median(row.C1P50s)),
-            ["c1_p99_ms"] = Rounded(Median(row.C1P99s)),
+            ["c1_p50_ms"] = Rounded(Median.Of(row.C1P50s)),
+            ["c1_p99_ms"] = Rounded(Median.Of(row.C1P99s)),
             ["max_rps"] = Rounded(row.MaxRps),
-            ["server_cpu_us_per_request"] = Rounded(Median(row.ServerUs)),
+            ["server_cpu_us_per_request"] = Rounded(Median.Of(row.ServerUs)),
             ["open50_rate"] = Rounded(Rate(row)),
-            ["open50_p99_ms"] = Rounded(Median(row.OpenHalfP99s)),
+            ["open50_p99_ms"] = Rounded(Median.Of(row.OpenHalfP99s)),
             ["request_bytes"] = row.Closed.First().Value[0].RequestBytes,
             ["failed"] = row.All.Sum(s => s.Failures),
         };
         if (row.OpenReference.Count > 0)
         {
             json["open_peer50_rate"] = Rounded(row.OpenReference.Average(o => o.Rate));
-            json["open_peer50_p99_ms"] = Rounded(Median(row.OpenReferenceP99s));
+            json["open_peer50_p99_ms"] = Rounded(Median.Of(row.OpenReferenceP99s));
         }
         return json;
     }

@@ -24,7 +24,7 @@ internal sealed class PeerSamples(string peer, string method, int n)
     public IEnumerable<LoadSample> All => Closed.Values.SelectMany(s => s).Concat(OpenHalf.Concat(OpenReference).Select(s => s.Sample));
 
     /// <summary>Requests a second with as many in flight as suit it best.</summary>
-    public double MaxRps => Closed.Values.Max(s => Median(s.Select(x => x.Rps)));
+    public double MaxRps => Closed.Values.Max(s => Median.Of(s.Select(x => x.Rps)));
 
     public IEnumerable<double> MaxRpsByRound => Enumerable.Range(0, Closed.Values.Min(s => s.Count)).Select(round => Closed.Values.Max(s => s[round].Rps));
 
@@ -40,11 +40,4 @@ internal sealed class PeerSamples(string peer, string method, int n)
     public IEnumerable<double> OpenReferenceP99s => OpenReference.Select(o => o.Sample.P99Ms);
 
     private IEnumerable<LoadSample> C1 => Closed.TryGetValue(1, out var c1) ? c1 : [];
-
-    /// <summary>NaN of nothing.</summary>
-    public static double Median(IEnumerable<double> values)
-    {
-        var sorted = values.Order().ToArray();
-        return sorted.Length == 0 ? double.NaN : (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
-    }
 }

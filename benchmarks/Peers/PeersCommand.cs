@@ -45,16 +45,16 @@ internal static class PeersCommand
                     isQuick ? 1 : parsed.GetValue(openSamples),
                     isQuick ? new(0.25, 0.9, Retries: 0) : new(0.4, parsed.GetValue(seconds), parsed.GetValue(retries)));
                 Require(options);
-                return await RunAsync(PeerSources.Find(parsed.GetValue(peers)), options, parsed.GetValue(report), parsed.GetValue(markdown), stop) ? 0 : 1;
+                return await RunAsync(PeerSources.Find(parsed.GetValue(peers)), options, parsed.GetValue(report), parsed.GetValue(markdown), parsed.InvocationConfiguration, stop) ? 0 : 1;
             }
             catch (Exception e) when (e is PeersException or IOException or UnauthorizedAccessException)
             {
-                Console.Error.WriteLine($"kd bench peers: {e.Message}");
+                await parsed.InvocationConfiguration.Error.WriteLineAsync($"kd bench peers: {e.Message}");
                 return 1;
             }
             catch (PeersUsageException e)
             {
-                Console.Error.WriteLine($"kd bench peers: {e.Message}");
+                await parsed.InvocationConfiguration.Error.WriteLineAsync($"kd bench peers: {e.Message}");
                 return 2;
             }
         });
@@ -62,17 +62,17 @@ internal static class PeersCommand
     }
 
     /// <returns>False when requests failed: what was measured is not what was asked.</returns>
-    private static async Task<bool> RunAsync(PeerSources sources, PeerRunOptions options, FileInfo? report, FileInfo? markdown, CancellationToken stop)
+    private static async Task<bool> RunAsync(PeerSources sources, PeerRunOptions options, FileInfo? report, FileInfo? markdown, InvocationConfiguration console, CancellationToken stop)
     {
         var started = Stopwatch.GetTimestamp();
-        Console.WriteLine($"Peers from {sources.Folder}");
+        await console.Output.WriteLineAsync($"Peers from {sources.Folder}");
         using var line = new ProgressLine();
         line.Show("building the C++ peers (a minute the first time)");
         await sources.BuildAsync(stop);
         if (options.Peers.Contains(PeerLineup.AspNetCore) && await sources.TryBuildAspNetCoreAsync(stop) is { } lack)
         {
             line.Clear();
-            Console.WriteLine($"without {PeerLineup.AspNetCore}, which does not build {lack}");
+            await console.Output.WriteLineAsync($"without {PeerLineup.AspNetCore}, which does not build {lack}");
             options = options with { Peers = [.. options.Peers.Where(p => p != PeerLineup.AspNetCore)] };
         }
         line.Show("converting the peers' model");
@@ -84,13 +84,13 @@ internal static class PeersCommand
         var text = result.Tables() + result.Goals() + string.Create(CultureInfo.InvariantCulture,
             $"\nScores of all servers agree to {run.LargestScoreDifference:E1}. {result.Failures} failed requests. "
             + $"{result.Noise()} {options.Rounds} rounds, {options.Length.Seconds} s a sample, {options.OpenSamples} of each open loop a round, {Stopwatch.GetElapsedTime(started).TotalSeconds:F0} s in all.\n");
-        Console.Write(text);
+        await console.Output.WriteAsync(text);
         if (report is not null)
             await File.WriteAllTextAsync(report.FullName, result.Json().ToJsonString(Indented), CancellationToken.None);
         if (markdown is not null)
             await File.WriteAllTextAsync(markdown.FullName, text, CancellationToken.None);
         foreach (var (peer, failures) in result.FailuresByPeer)
-            Console.Error.WriteLine($"kd bench peers: {failures} requests of {peer} failed: its figures are of the rest, and of refusing");
+            await console.Error.WriteLineAsync($"kd bench peers: {failures} requests of {peer} failed: its figures are of the rest, and of refusing");
         return result.Failures == 0;
     }
 
