@@ -2,17 +2,10 @@ namespace KdServing.Serving.Transport;
 
 /// <summary>Sees to it that sockets are looked at while all <see cref="RankingThreads"/> rank for long, or hang: a thread of the pool does it then.</summary>
 /// <remarks>
-/// Sleeps while there is always somebody idle. While requests are short somebody looks between any two of them, and it comes by ever more rarely: each time it takes a core from one who ranks.
+/// Sleeps while there is always somebody idle. While requests are short somebody looks between any two of them, and it comes by ever more rarely (<see cref="WatchRhythm"/>): each time it takes a core from one who ranks.
 /// </remarks>
 internal sealed class ThreadWatch
 {
-    /// <summary>Longest time that nobody looks; a request of 1,000 candidates takes less.</summary>
-    internal static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(2);
-
-    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(1);
-    private static readonly TimeSpan LongestStep = TimeSpan.FromMilliseconds(8);
-    private static readonly TimeSpan Quiet = TimeSpan.FromMilliseconds(100);
-
     private readonly RankingThreads threads;
     private readonly object sync = new();
     private volatile bool isAsleep = true;
@@ -42,16 +35,12 @@ internal sealed class ThreadWatch
         while (!isStopped)
         {
             Sleep();
-            var (step, quiet) = (Step, TimeSpan.Zero);
-            while (quiet < Quiet && !isStopped)
+            var rhythm = new WatchRhythm();
+            while (!rhythm.MaySleep && !isStopped)
             {
-                Thread.Sleep(step);
-                var areBusy = threads.Idle == 0;
-                quiet = areBusy ? TimeSpan.Zero : quiet + step;
-                var sinceLook = areBusy ? threads.SinceLook : TimeSpan.Zero;
-                if (sinceLook > Patience)
+                Thread.Sleep(rhythm.Pause);
+                if (rhythm.IsNeeded(threads.Idle == 0, threads.SinceLook))
                     ThreadPool.UnsafeQueueUserWorkItem(threads, preferLocal: false);
-                step = sinceLook > Step ? Step : TimeSpan.FromTicks(Math.Min(2 * step.Ticks, LongestStep.Ticks));
             }
         }
     }

@@ -110,11 +110,11 @@ public sealed class RankingThreadsTests
         for (var round = 0; round < 20; round++)
         {
             await Eventually.HoldsAsync(() => threads.Idle == 1, "it waits");
-            Assert.True(SpinWait.SpinUntil(() => threads.SinceLook > 2 * ThreadWatch.Patience, Patience));
+            Assert.True(SpinWait.SpinUntil(() => threads.SinceLook > 2 * WatchRhythm.Patience, Patience));
             var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             threads.Queue(new Work(() =>
             {
-                if (threads.SinceLook > ThreadWatch.Patience)
+                if (threads.SinceLook > WatchRhythm.Patience)
                     late++;
                 done.SetResult();
             }));
