@@ -106,28 +106,24 @@ public sealed class Objective
     {
         var (loss, batch, targets) = (entry.Loss, step.Batch, schema.Targets.Count);
         var made = entry.Made is null ? null : step.SoftLabels(entry.Made);
-        var places = made is not null ? Places(made.Known) : Scored(batch.SoftLabels(entry.Source));
-        if (places is { Length: 0 } || batch.Candidates == 0)
+        var scored = made is not null ? ScoredCandidates.In(made.Known) : ScoredCandidates.In(batch.SoftLabels(entry.Source));
+        if (scored.AreNone || batch.Candidates == 0)
             return null;
         var logits = step.PredictionValues(entry.Head);
-        var isWhole = places is null && targets == 1;
-        var student = isWhole ? logits : Column(logits, targets, entry.Target, places);
-        var teacher = made is not null ? Column(MemoryMarshal.Cast<byte, float>(made.Logits.contiguous().bytes), targets, entry.Target, places)
-            : places is null ? batch.SoftLabels(entry.Source)
-            : Column(batch.SoftLabels(entry.Source), 1, 0, places);
-        var sessions = loss.Session is null ? SessionIndex.Uniform(1, student.Length)
-            : places is null ? step.Sessions
-            : SessionIndex.Of(SessionsOf(batch, places));
-        var weights = entry.Space?.Weights(batch, places);
+        var isWhole = scored.Places is null && targets == 1;
+        var student = isWhole ? logits : scored.Column(logits, targets, entry.Target);
+        var teacher = made is not null ? scored.Column(MemoryMarshal.Cast<byte, float>(made.Logits.contiguous().bytes), targets, entry.Target)
+            : scored.Places is null ? batch.SoftLabels(entry.Source)
+            : scored.Column(batch.SoftLabels(entry.Source), 1, 0);
+        var sessions = loss.Session is null ? SessionIndex.Uniform(1, student.Length) : scored.Sessions(step);
+        var weights = entry.Space?.Weights(batch, scored.Places);
         float[]? ofSessions = null;
         if (entry.Made is null && step.RecordWeights(entry.Source) is { } records)
         {
             if (!loss.TakesWeights)
-                ofSessions = OfSessions(records, batch, places);
-            else if (weights is null)
-                weights = OfCandidates(records, batch, places);
+                ofSessions = scored.OfSessions(records, batch);
             else
-                Multiply(weights, OfCandidates(records, batch, places));
+                weights = Product(weights, scored.OfCandidates(records, batch));
         }
         var input = new LossSpans
         {
@@ -143,7 +139,7 @@ public sealed class Objective
         var slopes = new float[student.Length];
         var value = loss.Slope(input, weight, slopes);
         for (var i = 0; i < slopes.Length; i++)
-            gradient[(places is null ? i : (int)places[i]) * targets + entry.Target] += slopes[i];
+            gradient[scored.At(i) * targets + entry.Target] += slopes[i];
         return value;
     }
 
@@ -151,30 +147,23 @@ public sealed class Objective
     {
         var (loss, batch) = (entry.Loss, step.Batch);
         var labels = entry.Made is null ? null : step.SoftLabels(entry.Made);
-        var scored = labels is not null ? Places(labels.Known) : Scored(batch.SoftLabels(entry.Source));
-        if (scored is { Length: 0 })
+        var scored = labels is not null ? ScoredCandidates.In(labels.Known) : ScoredCandidates.In(batch.SoftLabels(entry.Source));
+        if (scored.AreNone)
             return null;
-        var prediction = Select(step.Prediction(entry.Head).select(1, entry.Target), scored);
+        var prediction = scored.Select(step.Prediction(entry.Head).select(1, entry.Target));
         var teacher = labels is not null
-            ? Select(labels.Logits.select(1, entry.Target), scored)
-            : Soft(batch.SoftLabels(entry.Source), scored).to(prediction.device);
-        var sessions = loss.Session is null ? SessionIndex.Uniform(1, (int)prediction.shape[0])
-            : scored is null ? step.Sessions
-            : SessionIndex.Of(SessionsOf(batch, scored));
-        var weights = entry.Space?.Weights(batch, scored);
+            ? scored.Select(labels.Logits.select(1, entry.Target))
+            : scored.AsTensor(batch.SoftLabels(entry.Source)).to(prediction.device);
+        var sessions = loss.Session is null ? SessionIndex.Uniform(1, (int)prediction.shape[0]) : scored.Sessions(step);
+        var weights = entry.Space?.Weights(batch, scored.Places);
         var records = entry.Made is null ? step.RecordWeights(entry.Source) : null;
         if (records is not null && loss.TakesWeights)
-        {
-            if (weights is null)
-                weights = OfCandidates(records, batch, scored);
-            else
-                Multiply(weights, OfCandidates(records, batch, scored));
-        }
+            weights = Product(weights, scored.OfCandidates(records, batch));
         return loss.Value(new(entry.Probabilities ? prediction.sigmoid() : prediction, Teacher(loss, teacher, sessions), sessions)
         {
             Weights = weights is null ? null : tensor(weights).to(prediction.device),
-            SessionWeights = records is null || loss.TakesWeights ? null : tensor(OfSessions(records, batch, scored)).to(prediction.device),
-            Columns = TrainingColumns.Columns(loss, schema, batch, entry.Target, scored),
+            SessionWeights = records is null || loss.TakesWeights ? null : tensor(scored.OfSessions(records, batch)).to(prediction.device),
+            Columns = TrainingColumns.Columns(loss, schema, batch, entry.Target, scored.Places),
             Draw = step.Draw,
         });
     }
@@ -228,51 +217,12 @@ public sealed class Objective
         _ => logits,
     };
 
-    private static Tensor Select(Tensor values, long[]? places) =>
-        places is null ? values : values.index_select(0, tensor(places).to(values.device));
-
-    private static float[] OfCandidates(float[] records, FeatureBatch batch, long[]? places)
+    private static float[] Product(float[]? weights, float[] by)
     {
-        var weights = new float[places?.Length ?? batch.Candidates];
-        for (var i = 0; i < weights.Length; i++)
-            weights[i] = records[batch.RowOf[places is null ? i : (int)places[i]]];
+        if (weights is null)
+            return by;
+        TensorPrimitives.Multiply(weights, by, weights);
         return weights;
-    }
-
-    // Sessions are numbered as they appear, and candidates come record after record.
-    private static float[] OfSessions(float[] records, FeatureBatch batch, long[]? places)
-    {
-        if (places is null)
-            return records;
-        var weights = new List<float>();
-        for (var i = 0; i < places.Length; i++)
-        {
-            if (i == 0 || batch.RowOf[(int)places[i]] != batch.RowOf[(int)places[i - 1]])
-                weights.Add(records[batch.RowOf[(int)places[i]]]);
-        }
-        return [.. weights];
-    }
-
-    private static void Multiply(float[] weights, float[] by)
-    {
-        for (var i = 0; i < weights.Length; i++)
-            weights[i] *= by[i];
-    }
-
-    private static float[] Column(ReadOnlySpan<float> rows, int targets, int target, long[]? places)
-    {
-        var column = new float[places?.Length ?? rows.Length / targets];
-        for (var i = 0; i < column.Length; i++)
-            column[i] = rows[(places is null ? i : (int)places[i]) * targets + target];
-        return column;
-    }
-
-    // Null when all are known.
-    private static long[]? Places(bool[]? known)
-    {
-        if (known is null || !known.Contains(false))
-            return null;
-        return [.. Enumerable.Range(0, known.Length).Where(i => known[i]).Select(i => (long)i)];
     }
 
     private static ReadOnlySpan<float> Teacher(DistillationLoss loss, ReadOnlySpan<float> logits, SessionIndex sessions)
@@ -288,41 +238,6 @@ public sealed class Objective
         sessions.Ranks(logits, labels);
         TensorPrimitives.Add(labels, 1, labels);
         return labels;
-    }
-
-    // Places of the candidates that this teacher scored; null when it scored all of them.
-    private static long[]? Scored(ReadOnlySpan<float> labels)
-    {
-        var absent = 0;
-        foreach (var label in labels)
-            absent += float.IsNaN(label) ? 1 : 0;
-        if (absent == 0 && labels.Length > 0)
-            return null;
-        var places = new long[labels.Length - absent];
-        for (int i = 0, next = 0; i < labels.Length; i++)
-        {
-            if (!float.IsNaN(labels[i]))
-                places[next++] = i;
-        }
-        return places;
-    }
-
-    private static Tensor Soft(ReadOnlySpan<float> labels, long[]? scored)
-    {
-        var soft = empty([scored?.Length ?? labels.Length], dtype: ScalarType.Float32);
-        var values = MemoryMarshal.Cast<byte, float>(soft.bytes);
-        for (var i = 0; i < values.Length; i++)
-            values[i] = labels[scored is null ? i : (int)scored[i]];
-        return soft;
-    }
-
-    private static long[] SessionsOf(FeatureBatch batch, long[] scored)
-    {
-        var rowOf = batch.RowOf;
-        var sessionOf = new long[scored.Length];
-        for (var i = 0; i < scored.Length; i++)
-            sessionOf[i] = rowOf[(int)scored[i]];
-        return sessionOf;
     }
 
     /// <param name="Head">Whose logits; empty: the student's own.</param>

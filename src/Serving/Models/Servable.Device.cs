@@ -27,8 +27,8 @@ public sealed partial class Servable
     internal bool TryScoreOnDevice(RankCall call, ReadOnlySpan<nint> vectors, ItemVectorFormat format, ScoringRun run, in CallBudget budget)
     {
         run.Resize(vectors.Length, userColumns);
-        if (!decoder.TryReadUser(call, run.User) || !decoder.TryReadItems(call, run.Candidates, hasVectors: true, run.Columns))
-            Decode(call.ToMessage(), run, hasVectors: true);
+        if (!callDecoder.TryReadUser(call, run.User) || !callDecoder.TryReadItems(call, run.Candidates, hasVectors: true, run.Columns))
+            requestDecoder.Read(call.ToMessage(), run, hasVectors: true);
         try
         {
             Device!.Score(run, vectors, format, budget);

@@ -11,15 +11,10 @@ namespace KdServing.Serving.Models;
 public sealed partial class Servable : IDisposable
 {
     private readonly IReadOnlyList<EmbeddingTable> tables;
-    private readonly FeatureAssembler assembler;
-    private readonly FeatureGroup[] userGroups;
-    private readonly FeatureGroup[] itemGroups;
-    private readonly FeatureGroup[] liveGroups;
     private readonly int userColumns;
-    private readonly int itemColumns;
-    private readonly int liveColumns;
     private readonly RowScoring rowScoring;
-    private readonly RankCallDecoder decoder;
+    private readonly RankCallDecoder callDecoder;
+    private readonly RankRequestDecoder requestDecoder;
     private readonly ScoringRuns runs;
     private readonly StudentKernel? kernel;
     private ServableGraphs graphs;
@@ -38,15 +33,10 @@ public sealed partial class Servable : IDisposable
         runs = new(pool, buffers => new(this.graphs, manifest.Signature, new CandidateColumns(schema, tables, buffers.Columns), buffers));
         kernel = StudentKernel.Make(graphs.Weights, manifest.Signature);
         Engine = kernel is null ? ScoringEngine.OnnxRuntime : ScoringEngines.FastestKernel;
-        assembler = new(schema, tables);
-        userGroups = [schema.User];
-        itemGroups = [schema.Item, schema.Live];
-        liveGroups = [schema.Live];
-        liveColumns = schema.Live.Features.Count;
         rowScoring = new(schema, tables);
-        decoder = new(schema, tables);
+        callDecoder = new(schema, tables);
+        requestDecoder = new(schema, tables);
         userColumns = schema.User.Features.Count;
-        itemColumns = schema.Item.Features.Count + schema.Live.Features.Count;
     }
 
     public VersionManifest Manifest { get; }
@@ -116,7 +106,7 @@ public sealed partial class Servable : IDisposable
     /// <exception cref="OperationCanceledException">The caller went away.</exception>
     public void Score(RankRequest request, ScoringRun run, in CallBudget budget)
     {
-        Decode(request, run, hasVectors: false);
+        requestDecoder.Read(request, run, hasVectors: false);
         Score(run, budget);
     }
 
@@ -133,8 +123,8 @@ public sealed partial class Servable : IDisposable
     public void Decode(RankCall call, ScoringRun run)
     {
         run.Resize(call.Header.CandidateCount, userColumns);
-        if (!decoder.TryReadUser(call, run.User) || !decoder.TryReadItems(call, run.Candidates, hasVectors: false, run.Columns))
-            Decode(call.ToMessage(), run, hasVectors: false);
+        if (!callDecoder.TryReadUser(call, run.User) || !callDecoder.TryReadItems(call, run.Candidates, hasVectors: false, run.Columns))
+            requestDecoder.Read(call.ToMessage(), run, hasVectors: false);
     }
 
     /// <summary>Scores what is decoded in a run.</summary>
@@ -183,7 +173,7 @@ public sealed partial class Servable : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(vectors.Length, call.Header.CandidateCount, nameof(vectors));
         run.Resize(vectors.Length, userColumns);
-        if (!decoder.TryReadUser(call, run.User) || !decoder.TryReadItems(call, run.Candidates, hasVectors: true, run.Columns))
+        if (!callDecoder.TryReadUser(call, run.User) || !callDecoder.TryReadItems(call, run.Candidates, hasVectors: true, run.Columns))
         {
             Score(call.ToMessage(), vectors, format, run, budget);
             return;
@@ -202,7 +192,7 @@ public sealed partial class Servable : IDisposable
     public void Score(RankRequest request, ReadOnlySpan<nint> vectors, ItemVectorFormat format, ScoringRun run, in CallBudget budget)
     {
         ArgumentOutOfRangeException.ThrowIfNotEqual(vectors.Length, request.CandidateCount, nameof(vectors));
-        Decode(request, run, hasVectors: true);
+        requestDecoder.Read(request, run, hasVectors: true);
         budget.ThrowIfSpent();
         run.Score(Kernel, vectors, format, budget);
         RequireFinite(run);
@@ -268,46 +258,6 @@ public sealed partial class Servable : IDisposable
         kernel?.Dispose();
         foreach (var table in tables)
             table.Dispose();
-    }
-
-    private void Decode(RankRequest request, ScoringRun run, bool hasVectors)
-    {
-        var (groups, columns) = hasVectors ? (liveGroups, liveColumns) : (itemGroups, itemColumns);
-        run.Resize(request.CandidateCount, Math.Max(userColumns, columns));
-        var found = run.Buffers.Found.AsSpan();
-        try
-        {
-            ColumnReader.Match(request.User, "user", 1, userGroups, found[..userColumns]);
-            assembler.AssembleUser(found[..userColumns], run.User);
-            ColumnReader.Match(request.Item, "item", request.CandidateCount, groups, found[..columns]);
-            Read(groups, found, hasVectors ? Schema.Item.Features.Count : 0, request.CandidateCount, run.Columns);
-        }
-        finally
-        {
-            // Idle buffers must not keep a request alive.
-            found.Clear();
-        }
-    }
-
-    private void Read(FeatureGroup[] groups, ReadOnlySpan<Column> found, int firstFeature, int candidates, CandidateColumns columns)
-    {
-        var c = 0;
-        foreach (var group in groups)
-        {
-            // By index: the enumerator of a list behind an interface is an object.
-            for (var i = 0; i < group.Features.Count; i++)
-            {
-                var feature = group.Features[i];
-                var k = firstFeature + c;
-                if (feature.Kind == FeatureKind.Numeric)
-                    ColumnReader.ReadNumbers(feature, found[c], candidates, columns.Floats(k, candidates), stride: 1);
-                else if (feature.Kind == FeatureKind.Sequence)
-                    assembler.AssembleSequences(feature, found[c], candidates, columns.Floats(k, candidates));
-                else
-                    ColumnReader.ReadTableRows(feature, found[c], columns.Rows(k, candidates));
-                c++;
-            }
-        }
     }
 
     private void RequireFinite(ScoringRun run)
