@@ -1,19 +1,25 @@
 using System.Diagnostics;
 
-namespace KdServing.Serving.Tests;
+namespace KdServing.Tests;
 
-/// <summary>Waits for what another thread brings about.</summary>
+/// <summary>Waits for what another thread or process brings about, and says in the end what it waited for in vain.</summary>
 public static class Eventually
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(5);
+    private static readonly TimeSpan UsualPatience = TimeSpan.FromSeconds(30);
 
-    public static async Task HoldsAsync(Func<bool> condition, string what)
+    public static Task HoldsAsync(Func<bool> condition, string what, TimeSpan? patience = null) =>
+        HoldsAsync(() => Task.FromResult(condition()), () => what, patience);
+
+    /// <param name="what">Asked for when it was in vain.</param>
+    public static async Task HoldsAsync(Func<Task<bool>> condition, Func<string> what, TimeSpan? patience = null)
     {
-        var watch = Stopwatch.StartNew();
-        while (!condition())
+        var (most, watch) = (patience ?? UsualPatience, Stopwatch.StartNew());
+        while (!await condition())
         {
-            Assert.True(watch.Elapsed < Patience, $"waited {Patience.TotalSeconds} s in vain: {what}");
-            await Task.Delay(5);
+            if (watch.Elapsed > most)
+                Assert.Fail($"waited {most.TotalSeconds} s in vain: {what()}");
+            await Task.Delay(Pause);
         }
     }
 }

@@ -110,8 +110,7 @@ public sealed class LogitStreamTests(RedisServer redis) : IClassFixture<RedisSer
         var writer = new LogitStreamWriter(redis.Database, model, "p", SampleRecord.Schema, new() { MaxStreamLength = 5 });
 
         var write = writer.WriteAsync(SampleRecord.Make());
-        while (writer.Waits == 0)
-            await Task.Delay(5);
+        await Eventually.HoldsAsync(() => writer.Waits > 0, "the writer waits for room");
         Assert.False(write.IsCompleted);
         await redis.Database.ExecuteAsync("XTRIM", key, "MAXLEN", 0);
         await write;
@@ -208,8 +207,7 @@ public sealed class LogitStreamTests(RedisServer redis) : IClassFixture<RedisSer
         await hundredWritten.WaitAsync();
         server.Kill();
         await Assert.ThrowsAnyAsync<Exception>(() => reader.ReadAsync(StreamId.Zero, 10));
-        while (writer.Retries == 0)
-            await Task.Delay(10);
+        await Eventually.HoldsAsync(() => writer.Retries > 0, "the writer tries again");
         server.Restart();
         await producing.WaitAsync(TimeSpan.FromSeconds(60));
 
@@ -236,8 +234,7 @@ public sealed class LogitStreamTests(RedisServer redis) : IClassFixture<RedisSer
         try
         {
             var writing = writer.WriteAsync(SampleRecord.Make());
-            for (var i = 0; i < 2000 && writer.Retries == 0; i++)
-                await Task.Delay(5);
+            await Eventually.HoldsAsync(() => writer.Retries > 0, "the writer tries again");
             Assert.StartsWith("OOM", writer.RetryReason);
 
             await redis.Database.ExecuteAsync("CONFIG", "SET", "maxmemory", "0");

@@ -173,13 +173,9 @@ public sealed class DistillerProcessTests : IDisposable
 
     private async Task UntilAsync(Func<bool> condition, Process process)
     {
-        var watch = Stopwatch.StartNew();
-        while (!condition())
-        {
-            Assert.False(process.HasExited, "the Distiller ended");
-            Assert.True(watch.Elapsed < TimeSpan.FromSeconds(90), "nothing happened for 90 s");
-            await Task.Delay(5);
-        }
+        var holds = false;
+        await Eventually.HoldsAsync(() => (holds = condition()) || process.HasExited, "the Distiller gets there", patience: TimeSpan.FromSeconds(90));
+        Assert.True(holds, "the Distiller ended before");
     }
 
     private JsonElement Status(string name)

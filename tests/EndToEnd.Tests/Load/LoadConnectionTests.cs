@@ -157,11 +157,11 @@ public class LoadConnectionTests
         using var connection = Open(server, abandonMs: 50);
         connection.Submit(0, MonotonicClock.NowNs());
         connection.Send();
-        while (connection.InFlight > 0)
+        await Eventually.HoldsAsync(() =>
         {
             connection.Expire(MonotonicClock.NowNs());
-            await Task.Delay(5);
-        }
+            return connection.InFlight == 0;
+        }, "the call is given up");
         var sample = Assert.Single(connection.TakeSamples());
         Assert.Equal(Outcome.Abandoned, sample.Outcome);
         Assert.InRange(sample.LatencyNs, 50_000_000, 60_000_000_000);
@@ -187,8 +187,7 @@ public class LoadConnectionTests
         hold.SetException(new RpcException(new Status(StatusCode.Aborted, "")));
         await disposal;
         Assert.NotEqual(Outcome.Served, Assert.Single(Finished(connection)).Outcome);
-        while (connection.LastLoss is null)
-            await Task.Delay(5);
+        await Eventually.HoldsAsync(() => connection.LastLoss is not null, "the connection is lost");
         connection.Submit(0, MonotonicClock.NowNs());
         Assert.Equal(Outcome.Unavailable, Assert.Single(Finished(connection)).Outcome);
 

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using KdServing.Contracts;
@@ -15,6 +14,8 @@ namespace KdServing.EndToEnd.Tests.Load;
 /// <summary>The load tester, which writes and reads HTTP/2 itself, and the server, which does so too: neither fails the other.</summary>
 public sealed class LoadedServingTests : IDisposable
 {
+    private static readonly TimeSpan ServingPatience = TimeSpan.FromSeconds(60);
+
     private readonly TemporaryFolder folder = new();
 
     public void Dispose() => folder.Dispose();
@@ -59,8 +60,7 @@ public sealed class LoadedServingTests : IDisposable
         var newest = repository.Versions(model)[^1];
         Assert.Equal(before + published, newest);
         var slot = host.Services.GetRequiredService<ServableSlot>();
-        for (var clock = Stopwatch.StartNew(); slot.Current!.Version != newest; await Task.Delay(10))
-            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(60), $"version {slot.Current.Version} is served, {newest} is published");
+        await Eventually.HoldsAsync(() => Task.FromResult(slot.Current!.Version == newest), () => $"version {slot.Current!.Version} is served, {newest} is published", ServingPatience);
     }
 
     private async Task<(ServingHost Host, string Schema, string Model)> StartAsync()
@@ -74,8 +74,7 @@ public sealed class LoadedServingTests : IDisposable
             Limits = new() { MaxQueueMs = 10_000 },
         }, log => log.ClearProviders());
         var slot = host.Services.GetRequiredService<ServableSlot>();
-        for (var clock = Stopwatch.StartNew(); slot.Current is null; await Task.Delay(10))
-            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(60), "no version is served");
+        await Eventually.HoldsAsync(() => slot.Current is not null, "a version is served", ServingPatience);
         return (host, Path.Combine(new ModelRepository(folder["models"]).Folder(student.Model, 1), "schema.json"), student.Model);
     }
 }

@@ -105,8 +105,7 @@ public sealed class TeacherStreamTests(RedisServer redis) : IClassFixture<RedisS
             durable.Kill();
             back = Task.Run(async () =>
             {
-                while (report.Current.Retries == 0)
-                    await Task.Delay(20);
+                await Eventually.HoldsAsync(() => report.Current.Retries > 0, "the stream tries again");
                 durable.Restart();
             });
         });

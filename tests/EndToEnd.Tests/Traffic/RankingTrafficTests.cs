@@ -65,8 +65,7 @@ public class RankingTrafficTests
         });
         var traffic = new RankingTraffic(server.Client, Requests(), Steady with { InFlightMax = 10, DeadlineMs = 60_000 });
         var run = traffic.RunAsync(CancellationToken.None);
-        while (traffic.Figures().Requests < 100)
-            await Task.Delay(5);
+        await Eventually.HoldsAsync(() => traffic.Figures().Requests >= 100, "all requests are counted");
         gate.SetResult();
         await run;
 
@@ -165,8 +164,7 @@ public class RankingTrafficTests
         using var stop = new CancellationTokenSource();
         var traffic = new RankingTraffic(server.Client, Requests(), Steady with { Seconds = double.PositiveInfinity });
         var run = traffic.RunAsync(stop.Token);
-        while (traffic.Figures().Served < 10)
-            await Task.Delay(5);
+        await Eventually.HoldsAsync(() => traffic.Figures().Served >= 10, "some are served");
         await stop.CancelAsync();
         await run.WaitAsync(TimeSpan.FromSeconds(10));
         Assert.Equal(0, traffic.Figures().ErrorCount);

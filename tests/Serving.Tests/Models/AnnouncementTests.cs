@@ -82,11 +82,6 @@ public sealed class AnnouncementTests
     private static async Task ServedAsync(VersionAnnouncements announcements, long version)
     {
         var newest = 0L;
-        for (var i = 0; i < 2000 && newest != version; i++)
-        {
-            newest = (await announcements.NewestServedAsync())?.Version ?? 0;
-            await Task.Delay(5);
-        }
-        Assert.Equal(version, newest);
+        await Eventually.HoldsAsync(async () => (newest = (await announcements.NewestServedAsync())?.Version ?? 0) == version, () => $"version {newest} is said to be served, not {version}");
     }
 }
