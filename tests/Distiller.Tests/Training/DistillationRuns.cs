@@ -12,25 +12,23 @@ public abstract class DistillationRuns(RedisServer redis) : IClassFixture<RedisS
 {
     protected const string Student = """{ "family": "two_tower", "user_tower": [8], "item_tower": [8], "live_net": [4] }""";
 
-    private readonly TemporaryFolder folder = new();
-    private readonly string model = $"m{Guid.NewGuid():N}"[..12];
     private long entryClock;
 
     protected RedisServer Redis => redis;
 
-    protected TemporaryFolder Folder => folder;
+    protected TemporaryFolder Folder { get; } = new();
 
-    protected string Model => model;
+    protected string Model { get; } = $"m{Guid.NewGuid():N}"[..12];
 
-    protected string Repository => folder["repository"];
+    protected string Repository => Folder["repository"];
 
-    protected string State => folder["state"];
+    protected string State => Folder["state"];
 
-    protected StreamKeys Keys => new(model);
+    protected StreamKeys Keys => new(Model);
 
     public void Dispose()
     {
-        folder.Dispose();
+        Folder.Dispose();
         GC.SuppressFinalize(this);
     }
 
@@ -76,22 +74,22 @@ public abstract class DistillationRuns(RedisServer redis) : IClassFixture<RedisS
     {
         var config = Config(checkpointSeconds, shards, labels, refresh);
         await using var loop = new DistillationLoop(schema ?? Impressions.Schema, StudentConfig.Parse(Student), config,
-            new(Redis.Endpoint, repository ?? Repository, state ?? State, folder["status.json"], null, untilIdleSeconds) { AcceptLoss = acceptLoss }, Redis.Database);
+            new(Redis.Endpoint, repository ?? Repository, state ?? State, Folder["status.json"], null, untilIdleSeconds) { AcceptLoss = acceptLoss }, Redis.Database);
         await Task.Run(() => loop.RunAsync(stop), CancellationToken.None);
         return Status();
     }
 
     protected DistillerConfig Config(double checkpointSeconds = 0.3, int shards = 1, bool labels = false, string refresh = """{ "seconds": 0.3 }""") =>
         DistillerConfig.Parse($$"""
-            { "model": "{{model}}", "shards": {{shards}}, "labels": {{(labels ? "{}" : "null")}}, "batch_records": 16, "idle_seconds": 0.3,
+            { "model": "{{Model}}", "shards": {{shards}}, "labels": {{(labels ? "{}" : "null")}}, "batch_records": 16, "idle_seconds": 0.3,
               "refresh": {{refresh}}, "checkpoint": { "every_seconds": {{checkpointSeconds}} },
               "kd": [ { "loss_type": "BINARY_CROSS_ENTROPY_LOSS", "pred_name": "logits", "soft_label_name": "ranker/click" } ] }
             """);
 
-    protected JsonElement Status() => JsonDocument.Parse(File.ReadAllBytes(folder["status.json"])).RootElement;
+    protected JsonElement Status() => JsonDocument.Parse(File.ReadAllBytes(Folder["status.json"])).RootElement;
 
     protected Task UntilAsync(Func<JsonElement, bool> condition) =>
-        Eventually.HoldsAsync(() => Task.FromResult(File.Exists(folder["status.json"]) && condition(Status())), () => $"{Status()}");
+        Eventually.HoldsAsync(() => Task.FromResult(File.Exists(Folder["status.json"]) && condition(Status())), () => $"{Status()}");
 
     protected async Task<List<string>> DeadLettersAsync()
     {

@@ -192,14 +192,13 @@ public class LoadConnectionTests
         Assert.Equal(Outcome.Unavailable, Assert.Single(Finished(connection)).Outcome);
 
         await using var again = await ScriptedRanking.StartAsync(r => Task.FromResult(ScriptedRanking.Reply(r, 2)), port);
-        Sample[] samples;
-        do
+        Sample[] samples = [];
+        await Eventually.HoldsAsync(() =>
         {
-            await Task.Delay(20);
             connection.Submit(0, MonotonicClock.NowNs());
             samples = Finished(connection);
-        }
-        while (samples[0].Outcome == Outcome.Unavailable);
+            return samples[0].Outcome != Outcome.Unavailable;
+        }, "the connection is opened again");
         Assert.Equal((Outcome.Served, 2), (samples[0].Outcome, samples[0].Version));
     }
 
