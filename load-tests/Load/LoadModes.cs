@@ -128,7 +128,8 @@ internal sealed class LoadModes(LoadSession session, LoadPlan plan, Action<StepR
     }
 
     // The peak first, the best of some closed loops. Then multiples of it, each beside the peak as it was just before and just after: a
-    // shared machine is not as fast from one minute to the next. Goodput counts what was answered within the deadline.
+    // shared machine is not as fast from one minute to the next. What was best of several owes that to luck, too, so the peak before the
+    // first step is asked anew. Goodput counts what was answered within the deadline.
     private async Task<string> OverloadAsync()
     {
         var (concurrency, peak) = (0, 0.0);
@@ -139,7 +140,7 @@ internal sealed class LoadModes(LoadSession session, LoadPlan plan, Action<StepR
                 (concurrency, peak) = (candidate, rps);
         }
         var found = new List<string>();
-        var before = peak;
+        var before = await PeakAsync(concurrency);
         foreach (var factor in plan.Factors.TakeWhile(_ => !stop.IsCancellationRequested))
         {
             var figures = (await OfferAsync(factor, Math.Round(peak * factor))).Figures;
