@@ -107,8 +107,8 @@ internal static partial class ServingLog
     [LoggerMessage(58, LogLevel.Error, "the device does not score any more, the processor does: {Reason}")]
     public static partial void DeviceFailed(this ILogger log, string reason);
 
-    [LoggerMessage(59, LogLevel.Information, "version {Version} rehearsed: {Requests} sample requests in {Seconds:0.00} s")]
-    public static partial void Rehearsed(this ILogger log, long version, int requests, double seconds);
+    [LoggerMessage(59, LogLevel.Information, "version {Version} rehearsed: {Answered} sample requests answered and {Refused} refused in {Seconds:0.00} s")]
+    public static partial void Rehearsed(this ILogger log, long version, int answered, int refused, double seconds);
 
     [LoggerMessage(60, LogLevel.Warning, "version {Version} is served without a rehearsal, the first requests will be slow")]
     public static partial void RehearsalFailed(this ILogger log, Exception exception, long version);

@@ -7,9 +7,6 @@ internal sealed class ManualTime : TimeProvider
     private readonly Lock gate = new();
     private long now;
 
-    /// <summary>How often timers have fired.</summary>
-    public int Fired { get; private set; }
-
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
     public override long GetTimestamp() => Volatile.Read(ref now);
@@ -32,10 +29,7 @@ internal sealed class ManualTime : TimeProvider
             due = [.. timers.Where(t => t.IsDue)];
         }
         foreach (var timer in due)
-        {
-            Fired++;
             timer.Fire();
-        }
     }
 
     private sealed class ManualTimer(ManualTime time, Action callback) : ITimer

@@ -32,6 +32,12 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
     /// <summary>Requests that compute at a time.</summary>
     public int Concurrency => concurrency;
 
+    /// <summary>Who would wait longer than so many milliseconds is refused; changes hold from the next request on.</summary>
+    internal double MaxQueueMs { get; set; } = maxQueueMs;
+
+    /// <summary>Mean time from one departure to the next, in milliseconds, as expected waits are told by.</summary>
+    internal double IntervalMs => Volatile.Read(ref intervalMs);
+
     /// <summary>Where the next in line goes on; null: on the thread pool.</summary>
     internal RankingThreads? Threads { get; set; }
 
@@ -47,7 +53,7 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
         get
         {
             lock (gate)
-                return (line.Count, line.Count > 0 && ExpectedMs > maxQueueMs * CrowdedShare);
+                return (line.Count, line.Count > 0 && ExpectedMs > MaxQueueMs * CrowdedShare);
         }
     }
 
@@ -61,7 +67,7 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
             return false;
         lock (gate)
             expectedMs = running < concurrency ? 0 : ExpectedMs;
-        return expectedMs > maxQueueMs;
+        return expectedMs > MaxQueueMs;
     }
 
     /// <summary>For whoever sees requests before they are read: counts one as under way to here, unless it would be refused.</summary>
@@ -76,13 +82,13 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
     {
         expectedMs = 0;
         var (computing, now) = (Volatile.Read(ref running), time.GetTimestamp());
-        if (computing == 0 && time.GetElapsedTime(Volatile.Read(ref lastExpected), now).TotalMilliseconds > maxQueueMs)
+        if (computing == 0 && time.GetElapsedTime(Volatile.Read(ref lastExpected), now).TotalMilliseconds > MaxQueueMs)
             Volatile.Write(ref coming, 0);
         if (computing + Interlocked.Increment(ref coming) > concurrency)
         {
             lock (gate)
                 expectedMs = Math.Max(0, running + line.Count + coming - concurrency) * intervalMs;
-            if (expectedMs > maxQueueMs)
+            if (expectedMs > MaxQueueMs)
             {
                 Arrived();
                 return false;
@@ -117,7 +123,7 @@ public sealed class AdmissionGate(int concurrency, double maxQueueMs, TimeProvid
                 return Threads is { AreReading: true } ? Threads.Queue(NewTurn()).Task : Task.CompletedTask;
             }
             var expectedMs = ExpectedMs;
-            if (expectedMs > Math.Min(maxQueueMs, patienceMs))
+            if (expectedMs > Math.Min(MaxQueueMs, patienceMs))
                 throw new OverloadException(expectedMs);
             var turn = NewTurn();
             line.Enqueue(turn);

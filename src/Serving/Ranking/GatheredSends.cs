@@ -4,18 +4,13 @@ namespace KdServing.Serving.Ranking;
 /// <remarks>
 /// A reply, or a few refusals, that are sent by themselves cost a call of the kernel and wake their client, on shared cores in the midst of what is scored: at five
 /// times the peak a tenth of what could be answered. Beside the time that all wait in line nobody misses two milliseconds.
-/// Whoever is about to score sends what is due: it has a core, and keeps it. A timer does when nobody scores for a while; it looks the more rarely the longer it
-/// was not needed, because each time a thread of the pool takes a core from one who scores.
+/// Whoever is about to score sends what is due: it has a core, and keeps it. A timer does when nobody scores for a while.
 /// </remarks>
 /// <param name="time">Null: the system's.</param>
 public sealed class GatheredSends(AdmissionGate gate, TimeProvider? time = null) : IDisposable
 {
     internal static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(2);
-
-    /// <summary>Of the timer, at first and whenever it was needed.</summary>
-    internal static readonly TimeSpan ShortestLook = TimeSpan.FromMilliseconds(5);
-
-    internal static readonly TimeSpan LongestLook = TimeSpan.FromMilliseconds(20);
+    internal static readonly TimeSpan TimerInterval = TimeSpan.FromMilliseconds(5);
 
     private readonly TimeProvider time = time ?? TimeProvider.System;
     private readonly Lock sync = new();
@@ -23,11 +18,8 @@ public sealed class GatheredSends(AdmissionGate gate, TimeProvider? time = null)
     private List<Action> held = [];
     private List<Action>? spare = [];
     private ITimer? timer;
-    private TimeSpan look;
-    private bool isWatched;
     private int count;
     private long lastSend;
-    private long heldSince;
 
     public void Dispose() => timer?.Dispose();
 
@@ -42,9 +34,10 @@ public sealed class GatheredSends(AdmissionGate gate, TimeProvider? time = null)
             held.Add(send);
             count = held.Count;
             if (count == 1)
-                heldSince = time.GetTimestamp();
-            if (!isWatched)
-                LookAgain(ShortestLook);
+            {
+                timer ??= time.CreateTimer(_ => Send(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+                timer.Change(TimerInterval, Timeout.InfiniteTimeSpan);
+            }
         }
         return true;
     }
@@ -55,29 +48,6 @@ public sealed class GatheredSends(AdmissionGate gate, TimeProvider? time = null)
     {
         if (Volatile.Read(ref count) > 0 && (!isCrowded || time.GetElapsedTime(Volatile.Read(ref lastSend)) >= Interval))
             Send();
-    }
-
-    // The timer's.
-    private void Look()
-    {
-        bool isLate;
-        lock (sync)
-        {
-            isWatched = false;
-            if (count == 0)
-                return;
-            isLate = time.GetElapsedTime(heldSince) >= ShortestLook;
-            LookAgain(isLate ? ShortestLook : TimeSpan.FromTicks(Math.Min(2 * look.Ticks, LongestLook.Ticks)));
-        }
-        if (isLate)
-            Send();
-    }
-
-    private void LookAgain(TimeSpan after)
-    {
-        (look, isWatched) = (after, true);
-        timer ??= time.CreateTimer(_ => Look(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        timer.Change(after, Timeout.InfiniteTimeSpan);
     }
 
     private void Send()

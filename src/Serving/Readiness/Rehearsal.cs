@@ -19,9 +19,13 @@ namespace KdServing.Serving.Readiness;
 /// <param name="limit">Time after which it is enough.</param>
 internal sealed class Rehearsal(RankingModel model, RankingLimits limits, NicedThread thread, TimeSpan limit, ILogger<Rehearsal> log)
 {
-    // More than are let in, so that there is a line, and something to refuse.
+    // More than compute and wait, so that there is somebody to refuse.
     private const int InFlight = 16;
-    private const double MaxQueueMs = 10;
+    private const int MostComputing = 4;
+    private const int ShortLine = 2;
+    // In each stage; from then on there is room for all, because a refusal costs the client in here more than an answer.
+    private const int ToRefuse = 300;
+    private const double RoomyQueueMs = 10;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan RefusedPause = TimeSpan.FromMilliseconds(1);
 
@@ -45,10 +49,11 @@ internal sealed class Rehearsal(RankingModel model, RankingLimits limits, NicedT
         try
         {
             using var metrics = new RankingMetrics();
-            await using var app = Build(servable, metrics);
+            var gate = new AdmissionGate(Math.Min(limits.Concurrency, MostComputing), RoomyQueueMs);
+            await using var app = Build(servable, gate, metrics);
             await app.StartAsync(stopping);
             using var channel = GrpcChannel.ForAddress(app.Urls.Single());
-            var (client, answered) = (new Contracts.Ranking.RankingClient(channel), 0);
+            var (client, answered, refused, toRefuse) = (new Contracts.Ranking.RankingClient(channel), 0, 0, ToRefuse);
             using var warm = CancellationTokenSource.CreateLinkedTokenSource(stopping);
             var senders = Enumerable.Range(0, InFlight).Select(SendAsync).ToList();
             try
@@ -57,6 +62,7 @@ internal sealed class Rehearsal(RankingModel model, RankingLimits limits, NicedT
                 // From here on calls are Kestrel's, as the first of a client are that has yet to do without a header table.
                 app.Services.GetRequiredService<OpenCalls>().Close();
                 var taken = Volatile.Read(ref answered);
+                Volatile.Write(ref toRefuse, Volatile.Read(ref refused) + ToRefuse);
                 await UntilNothingIsCompiledAsync(() => Volatile.Read(ref answered) - taken >= MinAnswered, limit - Stopwatch.GetElapsedTime(started), stopping);
             }
             finally
@@ -64,16 +70,20 @@ internal sealed class Rehearsal(RankingModel model, RankingLimits limits, NicedT
                 await warm.CancelAsync();
                 await Task.WhenAll(senders);
             }
-            log.Rehearsed(servable.Version, answered, Stopwatch.GetElapsedTime(started).TotalSeconds);
+            log.Rehearsed(servable.Version, answered, refused, Stopwatch.GetElapsedTime(started).TotalSeconds);
 
             async Task SendAsync(int sender)
             {
                 for (var i = sender; !warm.IsCancellationRequested; i++)
                 {
+                    gate.MaxQueueMs = Volatile.Read(ref refused) < Volatile.Read(ref toRefuse) ? ShortLine * gate.IntervalMs : RoomyQueueMs;
                     if (await IsAnsweredAsync(client, requests[i % requests.Count]))
+                    {
                         Interlocked.Increment(ref answered);
-                    else
-                        await Task.Delay(RefusedPause, CancellationToken.None);
+                        continue;
+                    }
+                    Interlocked.Increment(ref refused);
+                    await Task.Delay(RefusedPause, CancellationToken.None);
                 }
             }
         }
@@ -88,13 +98,11 @@ internal sealed class Rehearsal(RankingModel model, RankingLimits limits, NicedT
         GC.Collect();
     }
 
-    private WebApplication Build(Servable servable, RankingMetrics metrics)
+    private WebApplication Build(Servable servable, AdmissionGate gate, RankingMetrics metrics)
     {
         var slot = new ServableSlot();
         slot.Swap(servable);
-        var mine = limits with { MaxQueueMs = MaxQueueMs };
-        var gate = new AdmissionGate(mine.Concurrency, mine.MaxQueueMs);
-        return LoopbackServer.Build(port: 0, gate, metrics, services => new RankingService(model, slot, mine, gate, services.GetRequiredService<GatheredSends>(),
+        return LoopbackServer.Build(port: 0, gate, metrics, services => new RankingService(model, slot, limits, gate, services.GetRequiredService<GatheredSends>(),
             new RecentRequests(), new ShadowScoring(slot, thread), metrics, catalog: null, batcher: null, new OpenStreams(TimeSpan.Zero),
             services.GetRequiredService<IHostApplicationLifetime>(), services.GetRequiredService<ILogger<RankingService>>()));
     }

@@ -17,6 +17,9 @@ public sealed class AllocationTests(ITestOutputHelper output)
     private const int WarmUpCalls = 2_000;
     private const int MeasuredCalls = 3_000;
 
+    // What a call costs is in each of them; what Kestrel's pools give away and fetch again meanwhile is in some.
+    private const int Measurements = 4;
+
     // 1,000 candidates of 12 raw columns of 8 bytes, about the largest request that the ranking service expects.
     private const int LargePayloadBytes = 96_000;
 
@@ -50,8 +53,13 @@ public sealed class AllocationTests(ITestOutputHelper output)
             application => application.MapGrpcService<FixedMessageService>());
 
         await client.CallAsync(server.Address, WarmUpCalls, payloadBytes);
-        var before = GC.GetTotalAllocatedBytes(precise: true);
-        await client.CallAsync(server.Address, MeasuredCalls, payloadBytes);
-        return (GC.GetTotalAllocatedBytes(precise: true) - before) / (double)MeasuredCalls;
+        var least = double.MaxValue;
+        for (var i = 0; i < Measurements; i++)
+        {
+            var before = GC.GetTotalAllocatedBytes(precise: true);
+            await client.CallAsync(server.Address, MeasuredCalls, payloadBytes);
+            least = Math.Min(least, (GC.GetTotalAllocatedBytes(precise: true) - before) / (double)MeasuredCalls);
+        }
+        return least;
     }
 }

@@ -182,7 +182,7 @@ public sealed class ConnectionOutputTests
         // It is held again, once.
         output.Send(5, Reply(10).Finish());
         Assert.False(pipe.Reader.TryRead(out _));
-        time.Advance(GatheredSends.ShortestLook);
+        time.Advance(GatheredSends.TimerInterval);
         Assert.Equal(["Headers 5", "Data 5 56", "Headers 5"], await ReadAsync());
     }
 

@@ -70,38 +70,9 @@ public sealed class GatheredSendsTests : IDisposable
         for (var round = 1; round <= 3; round++)
         {
             Hold(round);
-            time.Advance(GatheredSends.ShortestLook);
+            time.Advance(GatheredSends.TimerInterval);
             Assert.Equal(round, sent.Count);
         }
-    }
-
-    // Each look takes a core from one who scores.
-    [Fact]
-    public void While_somebody_comes_by_the_timer_looks_more_rarely()
-    {
-        Crowd();
-        ComeByFor(TimeSpan.FromSeconds(1));
-        Assert.InRange(time.Fired, 1, 60);
-        Assert.Equal(500, sent.Count);
-    }
-
-    [Fact]
-    public void Somebody_no_longer_comes_by_and_the_timer_sends_as_at_first()
-    {
-        Crowd();
-        ComeByFor(TimeSpan.FromSeconds(1));
-        sent.Clear();
-        Hold(1);
-        time.Advance(GatheredSends.ShortestLook);
-        // May have to be seen late once.
-        for (var waited = GatheredSends.ShortestLook; sent.Count == 0; waited += TimeSpan.FromMilliseconds(1))
-        {
-            Assert.True(waited < GatheredSends.LongestLook, "Held for longer than the timer's longest pause.");
-            time.Advance(TimeSpan.FromMilliseconds(1));
-        }
-        Hold(2);
-        time.Advance(GatheredSends.ShortestLook);
-        Assert.Equal([1, 2], sent);
     }
 
     [Fact]
@@ -141,16 +112,6 @@ public sealed class GatheredSendsTests : IDisposable
     }
 
     private bool Hold(int number) => gathered.TryHold(() => sent.Add(number));
-
-    private void ComeByFor(TimeSpan length)
-    {
-        for (var gone = TimeSpan.Zero; gone < length; gone += GatheredSends.Interval)
-        {
-            Hold(0);
-            time.Advance(GatheredSends.Interval);
-            gathered.SendDue(isCrowded: true);
-        }
-    }
 
     // One is served, one waits, as long as anybody may.
     private void Crowd()
