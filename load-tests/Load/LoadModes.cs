@@ -140,12 +140,13 @@ internal sealed class LoadModes(LoadSession session, LoadPlan plan, Action<StepR
                 (concurrency, peak) = (candidate, rps);
         }
         var found = new List<string>();
-        var before = await PeakAsync(concurrency);
+        double? before = null;
         foreach (var factor in plan.Factors.TakeWhile(_ => !stop.IsCancellationRequested))
         {
+            before ??= await PeakAsync(concurrency);
             var figures = (await OfferAsync(factor, Math.Round(peak * factor))).Figures;
             var after = await PeakAsync(concurrency);
-            var (share, refused) = (figures.Rps / ((before + after) / 2), figures.Refused);
+            var (share, refused) = (figures.Rps / ((before.Value + after) / 2), figures.Refused);
             var unsent = figures.Errors.GetValueOrDefault(Outcome.InFlightLimit.Name());
             found.Add($"{Text(factor)}×: goodput {share * 100:F0} % of the peak, "
                 + (refused.Count > 0 ? $"{refused.Count} refused in p99 {refused.QuantileMs(0.99).ToString("F2", CultureInfo.InvariantCulture)} ms" : "none refused")
