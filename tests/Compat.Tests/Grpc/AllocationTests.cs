@@ -26,8 +26,11 @@ public sealed class AllocationTests(ITestOutputHelper output)
     // Debug builds put every state machine on the heap.
 #if DEBUG
     private const int BudgetBytes = 2_500;
+    private const int SmallBudgetBytes = BudgetBytes;
 #else
     private const int BudgetBytes = 1_300;
+    // Without a payload the pools have no part in it: 550, the same each time.
+    private const int SmallBudgetBytes = 700;
 #endif
 
     // About 1 % of the message: Kestrel's pools shrink and grow a little, a copy would be 96,000 bytes.
@@ -40,7 +43,7 @@ public sealed class AllocationTests(ITestOutputHelper output)
         var small = await MeasureAsync(client, payloadBytes: 0);
         var large = await MeasureAsync(client, LargePayloadBytes);
         output.WriteLine($"allocated a call: {small:F0} bytes without a payload, {large:F0} bytes with {LargePayloadBytes}");
-        Assert.InRange(small, 0, BudgetBytes);
+        Assert.InRange(small, 0, SmallBudgetBytes);
         Assert.InRange(large, 0, BudgetBytes);
         Assert.InRange(large - small, -GrowthBudgetBytes, GrowthBudgetBytes);
     }
